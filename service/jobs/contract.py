@@ -1,0 +1,63 @@
+"""The contract between the engine and a job type."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class Params(BaseModel):
+    """Base of every job type's params: unknown fields and loose types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class JobContext(Protocol):
+    """What running job code may ask of the engine. Used only from the job's own thread."""
+
+    @property
+    def job_id(self) -> str:
+        """The public id, ``<batch id>.<index>``."""
+
+    @property
+    def attempt(self) -> int:
+        """Which execution of the job this is, from 1."""
+
+    def print(self, text: str) -> None:
+        """Print a line to the batch's console, under the batch's ``lock`` as it was asked for."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, waking at once when told to stop. Raises JobStopped then."""
+
+    def check(self) -> None:
+        """Raise JobStopped (cancelled, timed out, handed back) if the job was told to stop."""
+
+    def remaining_s(self) -> float:
+        """Seconds until the job's deadline; ``inf`` without one; never negative."""
+
+
+class JobType(Generic[P]):
+    """Subclass it, set the class attributes, write ``run``.
+
+    ``run`` may be called from many threads at once on one instance, so it keeps what belongs
+    to a job in local variables. It returns the job's result (a JSON value) and raises
+    ``JobFailed`` for a failure with a code of its own. It should call ``ctx.check`` or
+    ``ctx.sleep`` often enough that a cancelled job stops soon: a thread can't be killed.
+    A job may run more than once (see ``attempts``), so its side effects should be repeatable.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    params_model: ClassVar[type[BaseModel]]
+    example: ClassVar[dict[str, Any]]
+
+    def run(self, ctx: JobContext, params: P) -> JsonValue:
+        """Do the job. Promises nothing about threads but that this one is the job's own."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what the type holds (connections, say). Called once, when the service stops."""
