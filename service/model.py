@@ -1,0 +1,193 @@
+"""The words of the domain: states, options, jobs as the engine sees them. Frozen; no I/O."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+MAX_INDEX_BITS = 24
+"""A job's key is ``batch key << 24 | index``: one integer that sorts by batch, then index."""
+
+
+class JobState(StrEnum):
+    """States of a job as the store keeps them.
+
+    ``waiting`` is a queued job that is not due yet; clients see it as ``queued`` with a
+    ``wait_reason``. A running job with its cancel flag set is shown as ``cancelling``.
+    """
+
+    QUEUED = "queued"
+    WAITING = "waiting"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class BatchStatus(StrEnum):
+    """Status of a batch. ``staging`` is one whose jobs are still being received: not shown."""
+
+    STAGING = "staging"
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class Executor(StrEnum):
+    """How a batch's jobs get their threads."""
+
+    POOL = "pool"
+    DEDICATED = "dedicated"
+    SEQUENTIAL = "sequential"
+
+
+class PrintLock(StrEnum):
+    """What the jobs of a batch hold while they print."""
+
+    LINE = "line"
+    JOB = "job"
+    NONE = "none"
+
+
+ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+BATCH_ENDED = frozenset({BatchStatus.COMPLETED, BatchStatus.CANCELLED})
+
+ALLOWED_MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset({JobState.QUEUED, JobState.WAITING, *ENDED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+def job_key(batch_key: int, index: int) -> int:
+    return batch_key << MAX_INDEX_BITS | index
+
+
+def batch_of(key: int) -> int:
+    return key >> MAX_INDEX_BITS
+
+
+def index_of(key: int) -> int:
+    return key & ((1 << MAX_INDEX_BITS) - 1)
+
+
+def new_batch_id() -> str:
+    """An unguessable, time-ordered id: a UUIDv7 (RFC 9562, 5.7), 74 random bits."""
+    stamp = time.time_ns() // 1_000_000
+    number = stamp << 80 | int.from_bytes(os.urandom(10))
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    return str(UUID(int=number))
+
+
+class JobSpec(NamedTuple):
+    """A job as it was submitted. ``params`` is JSON text."""
+
+    type: str
+    params: str
+    custom_id: str | None
+    timeout_s: float | None
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What a client chose for a batch; the defaults are the API's."""
+
+    name: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    executor: Executor = Executor.POOL
+    max_workers: int | None = None
+    lock: PrintLock = PrintLock.LINE
+    priority: int = 0
+    ttl_s: int | None = None
+    retry_of: str | None = None
+
+
+class ClaimedJob(NamedTuple):
+    """A job that this process has claimed: all that running it needs."""
+
+    key: int
+    attempt: int
+    type: str
+    params: str
+    timeout_s: float | None
+    max_attempts: int
+    failures: int
+    crashes: int
+    claimed_ms: int
+    batch: ClaimedBatch
+
+
+class ClaimedBatch(NamedTuple):
+    """The part of a batch that its running jobs share."""
+
+    key: int
+    id: str
+    executor: Executor
+    lock: PrintLock
+    max_workers: int | None
+
+
+class Ending(StrEnum):
+    """How an execution ended, before the store decides what that means for the job."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEFERRED = "deferred"
+    HANDED_BACK = "handed_back"
+
+
+class Outcome(NamedTuple):
+    """What running a job came to. The runner makes it, the journal writes it down.
+
+    Times are milliseconds since the epoch; ``result`` and ``error`` are JSON text.
+    ``not_before_ms`` set on a failure asks for another attempt then.
+    ``concurrent`` is how many jobs of the batch ran here at once, this one included.
+    """
+
+    key: int
+    attempt: int
+    claimed_ms: int
+    ending: Ending
+    result: str | None
+    error: str | None
+    thread: str
+    started_ms: int
+    finished_ms: int
+    cpu_us: int
+    concurrent: int
+    not_before_ms: int | None = None
+    wait_reason: str | None = None
+
+
+class ConsoleText(NamedTuple):
+    """A piece of text that a job printed."""
+
+    key: int
+    text: str
+
+
+class Capacity(NamedTuple):
+    """How many jobs a process can start now, by what gives them a thread."""
+
+    pool: int
+    threads: int
+
+    def __bool__(self) -> bool:
+        return self.pool > 0 or self.threads > 0
+
+
+def error_json(code: str, detail: str, *, retryable: bool, **extra: Any) -> dict[str, Any]:
+    """The shape of an error in a job, an attempt or a result line."""
+    return {"code": code, "detail": detail, "retryable": retryable, **extra}

@@ -1,0 +1,87 @@
+"""The settings, read once from the environment (prefix ``JOBSPOOL_``); all problems at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.errors import SettingsInvalid
+
+
+class Settings(BaseSettings):
+    """Every knob with its default and its bounds. Sizes are bytes, times seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="JOBSPOOL_", frozen=True, extra="forbid")
+
+    # where and how it listens
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    workers: int = Field(1, ge=1, le=64, description="gunicorn worker processes")
+    threads: int = Field(16, ge=2, le=512, description="request threads of each worker")
+    insecure_bind: bool = Field(False, description="allow an address other than loopback")
+    keepalive_s: int = Field(5, ge=0, le=300, description="how long an idle connection is kept")
+    client_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="a client must have sent its headers by then"
+    )
+
+    # where state lives
+    data_dir: Path = Field(Path("jobspool-data"), description="the database and its locks")
+
+    # how jobs run
+    pool_size: int = Field(16, ge=1, le=512, description="threads of the shared pool, each worker")
+    dedicated_limit: int = Field(
+        256, ge=1, le=4096, description="dedicated and sequential threads of each worker"
+    )
+    drain_s: float = Field(8.0, ge=0, le=3600, description="time for running jobs after SIGTERM")
+    job_timeout_s: float = Field(3600.0, gt=0, le=86400, description="timeout of a job without one")
+    stop_grace_s: float = Field(
+        5.0, gt=0, le=3600, description="after its timeout, before a thread counts as not returned"
+    )
+    node_timeout_s: float = Field(
+        15.0, ge=1, le=600, description="a process silent for so long is taken for dead"
+    )
+    max_crashes: int = Field(3, ge=1, le=100, description="crashes after which a job is failed")
+    retry_base_s: float = Field(1.0, gt=0, le=3600, description="first backoff between attempts")
+    retry_max_s: float = Field(300.0, gt=0, le=86400, description="longest backoff")
+
+    # bounds
+    max_body_bytes: int = Field(16 << 20, ge=1024, description="largest JSON or text body")
+    max_stream_bytes: int = Field(1 << 30, ge=1024, description="largest NDJSON body")
+    max_batch_jobs: int = Field(1_000_000, ge=1, le=10_000_000, description="most jobs of a batch")
+    max_queued_jobs: int = Field(5_000_000, ge=1, description="most queued jobs of the service")
+    max_result_bytes: int = Field(2 << 20, ge=1024, description="largest result of a job")
+    max_console_bytes: int = Field(2 << 20, ge=1024, description="most console text of an attempt")
+    max_wait_s: float = Field(60.0, ge=0, le=600, description="longest ?wait= of a request")
+    ttl_s: int = Field(86_400, ge=1, le=31_536_000, description="life of a batch after its end")
+    idempotency_ttl_s: int = Field(86_400, ge=1, description="memory of an Idempotency-Key")
+
+    # fetching
+    fetch_allow_cidrs: str = Field("", description="addresses allowed although not public")
+    fetch_deny_cidrs: str = Field("", description="addresses denied whatever else says")
+    fetch_allow_ports: str = Field("80,443,8080,8443", description="ports that may be dialled")
+    fetch_contact: str = Field("", description="operator's contact, put in the User-Agent")
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "jobspool.db"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment, then the overrides that are not None.
+
+    Raises SettingsInvalid that names every setting that is wrong, not the first only.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as invalid:
+        lines = [_problem(error) for error in invalid.errors()]
+        raise SettingsInvalid("settings are not valid:\n  " + "\n  ".join(lines)) from None
+
+
+def _problem(error: Any) -> str:
+    name = "JOBSPOOL_" + "_".join(str(part) for part in error["loc"]).upper()
+    return f"{name}: {error['msg']} (got {error['input']!r})"

@@ -1,0 +1,93 @@
+"""Cancelling: what is queued ends at once, what runs is asked to stop."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, null, select, update
+
+from service.model import BatchStatus, JobState, job_key
+from service.store.ledger import Entry
+from service.store.schema import SEQ_BITS, jobs
+from service.store.transaction import Transaction
+
+PIECE = 10_000
+"""Queued jobs cancelled in one transaction, so that others get their turn."""
+
+
+class Cancelled(NamedTuple):
+    """What a cancel did so far: call again while ``more``."""
+
+    queued: int
+    running: int
+    more: bool
+
+
+def cancel_batch(tx: Transaction, batch_key: int) -> Cancelled:
+    """Cancel a piece of the batch's queued jobs and flag its running ones. Repeatable."""
+    entry = tx.ledger.batch(batch_key)
+    if entry is None or entry.ended or entry.status == BatchStatus.STAGING:
+        return Cancelled(0, 0, more=False)
+    entry.cancel_requested = 1
+    first, last = job_key(batch_key, 0), job_key(batch_key + 1, 0) - 1
+    running = tx.connection.execute(
+        update(jobs)
+        .where(jobs.c.state == JobState.RUNNING.value, jobs.c.key.between(first, last))
+        .values(cancelling=1)
+    ).rowcount
+    ended = 0
+    for state in (JobState.QUEUED, JobState.WAITING):
+        ended += _cancel_piece(tx, entry, state, PIECE - ended)
+    return Cancelled(ended, running, more=entry.queued > 0)
+
+
+def cancel_job(tx: Transaction, key: int, batch_key: int) -> str | None:
+    """Cancel one job; returns the state it was in, None if there is no such job."""
+    entry = tx.ledger.batch(batch_key)
+    state = tx.connection.execute(
+        select(jobs.c.state).where(jobs.c.key == key).with_for_update()
+    ).scalar()
+    if state is None or entry is None:
+        return None
+    if state == JobState.RUNNING:
+        tx.connection.execute(update(jobs).where(jobs.c.key == key).values(cancelling=1))
+    elif state in (JobState.QUEUED, JobState.WAITING):
+        _end_as_cancelled(tx, entry, JobState(state), [key])
+    return str(state)
+
+
+def _cancel_piece(tx: Transaction, entry: Entry, state: JobState, most: int) -> int:
+    first, last = job_key(entry.key, 0), job_key(entry.key + 1, 0) - 1
+    # written so that the partial index of the state serves it
+    keys = tx.connection.execute(
+        select(jobs.c.key)
+        .where(jobs.c.state == state.value, jobs.c.key.between(first, last))
+        .limit(max(0, most))
+    ).scalars()
+    return _end_as_cancelled(tx, entry, state, list(keys))
+
+
+_CANCEL = (
+    update(jobs)
+    .where(jobs.c.key == bindparam("job"))
+    .values(
+        state=JobState.CANCELLED.value,
+        wait_reason=null(),
+        due_ms=null(),
+        finished_ms=bindparam("now"),
+        finish_key=bindparam("place"),
+    )
+)
+
+
+def _end_as_cancelled(tx: Transaction, entry: Entry, state: JobState, keys: list[int]) -> int:
+    rows: list[dict[str, Any]] = [
+        {"job": key, "now": tx.now_ms, "place": entry.key << SEQ_BITS | entry.finish_seq + n}
+        for n, key in enumerate(keys, 1)
+    ]
+    if rows:
+        tx.connection.execute(_CANCEL, rows)
+    entry.finish_seq += len(rows)
+    entry.count(state, -len(rows))
+    entry.count(JobState.CANCELLED, len(rows))
+    return len(rows)

@@ -1,0 +1,98 @@
+"""Claiming: which jobs run next, and on which node. Batches take turns, urgent ones first."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from service.model import Capacity, ClaimedBatch, ClaimedJob, Executor, JobState, PrintLock, job_key
+from service.store.transaction import Transaction
+
+
+class Turn(NamedTuple):
+    """A batch that has jobs to run, and room for ``room`` of them now."""
+
+    batch: ClaimedBatch
+    pinned: bool
+    room: int
+    priority: int
+
+
+def claim(tx: Transaction, capacity: Capacity, *, node: int) -> list[ClaimedJob]:
+    """Make up to ``capacity`` queued jobs running, owned by ``node``.
+
+    Higher priority goes first. Among equals the capacity is dealt out a job at a time, the
+    batch that has waited longest for its turn first, so a small batch need not wait for the
+    end of a big one. A batch gets no more than its own width leaves.
+    """
+    tx.settle()
+    turns = _turns_of(tx, capacity, node)
+    claimed: list[ClaimedJob] = []
+    for turn, most in _deal(turns, capacity):
+        claimed += _claim_of(tx, turn, most, node)
+    return claimed
+
+
+def _turns_of(tx: Transaction, capacity: Capacity, node: int) -> list[Turn]:
+    binds = {**capacity._asdict(), "owner": node, "most": capacity.pool + capacity.threads}
+    rows = tx.sql.claimable_batches.run(tx.cursor, binds).fetchall()
+    return [
+        Turn(
+            ClaimedBatch(key, public_id, Executor(executor), PrintLock(lock), max_workers),
+            bool(pinned),
+            min(free, ready),
+            priority,
+        )
+        for key, public_id, executor, lock, max_workers, pinned, free, ready, priority in rows
+    ]
+
+
+def _deal(turns: list[Turn], capacity: Capacity) -> list[tuple[Turn, int]]:
+    """Share the capacity out among the turns; those of the highest priority first."""
+    free = {"pool": capacity.pool, "threads": capacity.threads}
+    shares: list[tuple[Turn, int]] = []
+    for priority in sorted({turn.priority for turn in turns}, reverse=True):
+        for kind in ("pool", "threads"):
+            equals = [t for t in turns if t.priority == priority and _kind(t) == kind]
+            dealt = _deal_evenly([turn.room for turn in equals], free[kind])
+            free[kind] -= sum(dealt)
+            shares += [(turn, n) for turn, n in zip(equals, dealt, strict=True) if n]
+    return shares
+
+
+def _kind(turn: Turn) -> str:
+    return "pool" if turn.batch.executor is Executor.POOL else "threads"
+
+
+def _deal_evenly(rooms: list[int], free: int) -> list[int]:
+    dealt = [0] * len(rooms)
+    while free > 0 and any(d < room for d, room in zip(dealt, rooms, strict=True)):
+        hungry = [i for i, room in enumerate(rooms) if dealt[i] < room]
+        each = max(1, free // len(hungry))
+        for i in hungry:
+            n = min(each, rooms[i] - dealt[i], free)
+            dealt[i] += n
+            free -= n
+    return dealt
+
+
+def _claim_of(tx: Transaction, turn: Turn, most: int, node: int) -> list[ClaimedJob]:
+    batch = turn.batch
+    entry = tx.ledger.batch(batch.key)
+    if entry is None:
+        return []
+    binds = {
+        "first": job_key(batch.key, 0),
+        "last": job_key(batch.key + 1, 0) - 1,
+        "most": most,
+        "owner": node,
+        "now": tx.now_ms,
+    }
+    rows: list[Any] = sorted(tx.sql.claim_jobs.run(tx.cursor, binds).fetchall())
+    entry.count(JobState.QUEUED, -len(rows))
+    entry.count(JobState.RUNNING, len(rows))
+    entry.live_claimed_ms += tx.now_ms * len(rows)
+    entry.started_ms = entry.started_ms or tx.now_ms
+    entry.turn = tx.now_ms
+    if turn.pinned:
+        entry.home = node
+    return [ClaimedJob._make((*row, tx.now_ms, batch)) for row in rows]

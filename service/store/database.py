@@ -1,0 +1,154 @@
+"""The database file: opening, checking and migrating it, and connections to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from service.errors import StartRefused, StoreUnavailable
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a writer waits for another process's transaction. They last milliseconds."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    # an acknowledged batch survives a power loss: the WAL is synced at every commit
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32000",
+    "PRAGMA wal_autocheckpoint = 4000",
+    # after a checkpoint the file gives back what is over this
+    "PRAGMA journal_size_limit = 33554432",
+)
+
+
+class Database:
+    """Connections to one database file. Holds nothing open until asked to.
+
+    No connection may cross a fork: make one ``Database`` in each process.
+    """
+
+    def __init__(self, path: Path, *, readers: int = 32) -> None:
+        self._path = path
+        self._reading = self._engine("DEFERRED", QueuePool, pool_size=readers, max_overflow=64)
+        self._writing = self._engine("IMMEDIATE", NullPool)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def dialect(self) -> Any:
+        return self._writing.dialect
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read transaction: everything read in it is from one moment.
+
+        Raises StoreUnavailable if the database can't be read.
+        """
+        try:
+            with self._reading.connect() as connection, connection.begin():
+                yield connection
+        except DatabaseError as error:
+            raise StoreUnavailable(f"the store can't be read: {_reason(error)}") from error
+
+    def writer(self) -> Connection:
+        """A connection whose transactions are writers from their first statement.
+
+        (A deferred transaction that turns into a writer fails at once when another process
+        wrote in between, whatever the busy timeout says.)
+        """
+        return self._writing.connect()
+
+    def close(self) -> None:
+        self._reading.dispose()
+        self._writing.dispose()
+
+    def upgrade(self) -> None:
+        """Bring the schema up to date. Raises StartRefused for a file that can't be used."""
+        try:
+            with self._writing.connect() as connection:
+                _refuse_damage(connection, self._path)
+                _refuse_newer_schema(connection, self._path)
+                connection.rollback()
+                with connection.begin():
+                    command.upgrade(_alembic(connection), "head")
+        except DatabaseError as error:
+            raise StartRefused(
+                f"the database {self._path} can't be opened: {_reason(error)}. "
+                "Restore it from a backup, or move it away to start with an empty one."
+            ) from error
+
+    def _engine(self, begin: str, pool: type[Any], **options: Any) -> Engine:
+        engine = create_engine(
+            f"sqlite:///{self._path}",
+            poolclass=pool,
+            connect_args={
+                "timeout": BUSY_TIMEOUT_S,
+                "isolation_level": None,
+                "check_same_thread": False,
+                "cached_statements": 256,
+            },
+            **options,
+        )
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None)
+        return engine
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an error is the database's (disk, lock, damage) and not the statement's."""
+    cause = getattr(error, "orig", None) or error
+    statements = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
+    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, statements)
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _reason(error: DatabaseError) -> str:
+    return str(error.orig)
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _refuse_damage(connection: Connection, path: Path) -> None:
+    # A whole integrity_check reads the whole file: minutes for a big one. This reads the schema
+    # and a page of each table, which is where a torn or foreign file shows itself.
+    tables = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    ).scalars()
+    for table in tables.all():
+        connection.exec_driver_sql(f'SELECT * FROM "{table}" LIMIT 1').all()  # noqa: S608
+    if connection.exec_driver_sql("PRAGMA freelist_count").scalar() is None:
+        raise StartRefused(f"the database {path} is damaged")
+
+
+def _refuse_newer_schema(connection: Connection, path: Path) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if current is not None and current not in known:
+        raise StartRefused(
+            f"the database {path} was made by a newer jobspool (schema {current}); "
+            "start that version, or use another data directory"
+        )

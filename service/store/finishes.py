@@ -1,0 +1,138 @@
+"""Writing down what running jobs came to, and what they printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert, null, select, update
+
+from service.model import ConsoleText, Ending, JobState, Outcome, batch_of
+from service.store.ledger import Entry
+from service.store.schema import SEQ_BITS, attempts, jobs
+from service.store.transaction import Transaction
+
+_TERMINAL = {
+    Ending.SUCCEEDED: JobState.SUCCEEDED,
+    Ending.FAILED: JobState.FAILED,
+    Ending.CANCELLED: JobState.CANCELLED,
+}
+
+
+def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
+    """Append to the consoles, in this order. Neighbours of one job become one row."""
+    rows: list[dict[str, Any]] = []
+    for key, text in texts:
+        if rows and rows[-1]["job_key"] == key:
+            rows[-1]["text"] += text
+            continue
+        entry = tx.ledger.batch(batch_of(key))
+        if entry is None:
+            continue  # the batch was deleted under a thread that had not returned
+        entry.console_seq += 1
+        place = entry.key << SEQ_BITS | entry.console_seq
+        rows.append({"key": place, "job_key": key, "text": text})
+    if rows:
+        tx.sql.insert_console.run_many(tx.cursor, rows)
+
+
+def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
+    """Record outcomes of this node's jobs.
+
+    Each is fenced: if the job is no longer this node's, or is at another attempt, nothing
+    changes and nobody is told; whoever has it now will finish it.
+    """
+    for outcome in outcomes:
+        entry = tx.ledger.batch(batch_of(outcome.key))
+        if entry is None:
+            continue
+        if outcome.ending in _TERMINAL and outcome.not_before_ms is None:
+            end_job(tx, entry, outcome, _TERMINAL[outcome.ending], node=node)
+        else:
+            _requeue(tx, entry, outcome, node=node)
+
+
+def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:
+    seq = entry.finish_seq + 1
+    cursor = tx.sql.finish_job.run(
+        tx.cursor,
+        {
+            "job": outcome.key,
+            "me": node,
+            "n": outcome.attempt,
+            "state": state.value,
+            "result": outcome.result,
+            "error": outcome.error,
+            "thread": outcome.thread,
+            "started_ms": outcome.started_ms,
+            "finished_ms": outcome.finished_ms,
+            "cpu_us": outcome.cpu_us,
+            "finish_key": entry.key << SEQ_BITS | seq,
+        },
+    )
+    if cursor.rowcount != 1:
+        return
+    entry.finish_seq = seq
+    entry.count(state, 1)
+    _leave_running(entry, outcome)
+
+
+def _leave_running(entry: Entry, outcome: Outcome) -> None:
+    entry.count(JobState.RUNNING, -1)
+    entry.live_claimed_ms -= outcome.claimed_ms
+    entry.run_ms += outcome.finished_ms - outcome.started_ms
+    entry.cpu_us += outcome.cpu_us
+    entry.peak = max(entry.peak, outcome.concurrent)
+    entry.finished_ms = max(entry.finished_ms or 0, outcome.finished_ms)
+
+
+def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> None:
+    """Another attempt is to follow, or this one did not count; unless the job was cancelled."""
+    statement = select(jobs.c.queued_ms, jobs.c.failures, jobs.c.cancelling).where(
+        jobs.c.key == outcome.key,
+        jobs.c.state == JobState.RUNNING.value,
+        jobs.c.owner == node,
+        jobs.c.attempt == outcome.attempt,
+    )
+    row = tx.connection.execute(statement.with_for_update()).one_or_none()
+    if row is None:
+        return
+    if row.cancelling or entry.cancel_requested:
+        end_job(tx, entry, outcome, JobState.CANCELLED, node=node)
+        return
+    if outcome.ending is not Ending.DEFERRED:
+        keep_attempt(tx, outcome, queued_ms=row.queued_ms)
+    due = outcome.not_before_ms
+    state = JobState.QUEUED if due is None or due <= tx.now_ms else JobState.WAITING
+    tx.connection.execute(
+        update(jobs)
+        .where(jobs.c.key == outcome.key)
+        .values(
+            state=state.value,
+            owner=null(),
+            due_ms=due,
+            wait_reason=outcome.wait_reason if state is JobState.WAITING else None,
+            queued_ms=tx.now_ms,
+            started_ms=null(),
+            # a deferred job did nothing yet: the attempt has not been made
+            attempt=jobs.c.attempt - (1 if outcome.ending is Ending.DEFERRED else 0),
+            failures=jobs.c.failures + (1 if outcome.ending is Ending.FAILED else 0),
+        )
+    )
+    entry.count(state, 1)
+    _leave_running(entry, outcome)
+
+
+def keep_attempt(tx: Transaction, outcome: Outcome, *, queued_ms: int) -> None:
+    tx.connection.execute(
+        insert(attempts).values(
+            job_key=outcome.key,
+            n=outcome.attempt,
+            thread=outcome.thread,
+            queued_ms=queued_ms,
+            started_ms=outcome.started_ms,
+            finished_ms=outcome.finished_ms,
+            cpu_us=outcome.cpu_us,
+            error=outcome.error,
+        )
+    )

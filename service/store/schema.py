@@ -1,0 +1,211 @@
+"""The tables. Migrations make them; this is what statements are written against.
+
+``*_ms`` are milliseconds since the epoch, JSON is kept as text. A job's ``key`` is
+``batch key << 24 | index``, so the primary key is already the order of every page, and a
+``finish_key`` is ``batch key << 32 | seq``, so that results can be followed by one index.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+SEQ_BITS = 32
+
+# SQLite makes only a column of the literal type INTEGER its rowid.
+Key = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("status", String(12), nullable=False),
+    Column("outcome", String(12)),
+    Column("name", Text),
+    Column("labels", Text, nullable=False),
+    Column("executor", String(12), nullable=False),
+    Column("max_workers", Integer),
+    Column("lock", String(4), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("ttl_s", Integer, nullable=False),
+    Column("retry_of", String(36)),
+    # how many of its jobs may run at once, whatever the reason
+    Column("width", Integer, nullable=False),
+    # a pinned batch shares something inside one process (a lock, a thread): only its home claims
+    Column("pinned", SmallInteger, nullable=False),
+    Column("home", Key),
+    Column("cancel_requested", SmallInteger, nullable=False, server_default=text("0")),
+    _count("total"),
+    _count("queued"),
+    # those of the queued that are not due yet
+    _count("waiting"),
+    _count("running"),
+    _count("succeeded"),
+    _count("failed"),
+    _count("cancelled"),
+    _count("finish_seq"),
+    _count("console_seq"),
+    _count("version"),
+    # when the batch last had its turn: the smallest is next
+    _count("turn"),
+    _count("run_ms"),
+    _count("cpu_us"),
+    # sum of the claim times of the running jobs: their run time so far is running * now - this
+    _count("live_claimed_ms"),
+    _count("peak"),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    # the latest end of a job so far; the batch's own end once its status says so
+    Column("finished_ms", BigInteger),
+    Column("expires_ms", BigInteger),
+    CheckConstraint(
+        "queued + running + succeeded + failed + cancelled = total", name="counts_sum_to_total"
+    ),
+    CheckConstraint("waiting BETWEEN 0 AND queued AND running >= 0", name="counts_are_counts"),
+    sqlite_autoincrement=True,
+)
+
+# a statement has to say it in these words for the index to serve it
+CLAIMABLE = "queued > waiting AND cancel_requested = 0"
+
+
+def _partial(name: str, *columns: ColumnElement[Any], where: str) -> None:
+    Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_partial("batches_claimable", batches.c.priority.desc(), batches.c.turn, where=CLAIMABLE)
+_partial("batches_expiring", batches.c.expires_ms, where="expires_ms IS NOT NULL")
+_partial("batches_by_name", batches.c.name, batches.c.key, where="name IS NOT NULL")
+Index("batches_by_status", batches.c.status, batches.c.key)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("batch_key", Key, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index("labels_of_batch", labels.c.batch_key)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=False),
+    Column("state", String(9), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("custom_id", Text),
+    Column("timeout_s", Float),
+    Column("max_attempts", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    # attempts that count against max_attempts: not those that crashed or were handed back
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("crashes", Integer, nullable=False, server_default=text("0")),
+    Column("owner", Key),
+    Column("cancelling", SmallInteger, nullable=False, server_default=text("0")),
+    Column("wait_reason", String(16)),
+    Column("due_ms", BigInteger),
+    Column("queued_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("finished_ms", BigInteger),
+    Column("cpu_us", BigInteger),
+    Column("thread", Text),
+    Column("result", Text),
+    Column("error", Text),
+    Column("finish_key", BigInteger),
+)
+
+_partial("jobs_queued", jobs.c.key, where="state = 'queued'")
+_partial("jobs_waiting", jobs.c.due_ms, where="state = 'waiting'")
+_partial("jobs_running", jobs.c.owner, jobs.c.key, where="state = 'running'")
+_partial("jobs_unhappy", jobs.c.state, jobs.c.key, where="state IN ('failed', 'cancelled')")
+_partial("jobs_finished", jobs.c.finish_key, where="finish_key IS NOT NULL")
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_key", Key, primary_key=True, autoincrement=False),
+    Column("n", Integer, primary_key=True),
+    Column("thread", Text),
+    Column("queued_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("finished_ms", BigInteger),
+    Column("cpu_us", BigInteger),
+    Column("error", Text),
+    sqlite_with_rowid=False,
+)
+
+console = Table(
+    "console",
+    metadata,
+    # batch key << 32 | place in the batch's console
+    Column("key", Key, primary_key=True, autoincrement=False),
+    Column("job_key", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+)
+Index("console_of_job", console.c.job_key, console.c.key)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    # seconds since the machine started: steady, and the same for all its processes
+    Column("heartbeat_s", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("batch_key", Key, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+Index("idempotency_expiring", idempotency.c.expires_ms)
+Index("idempotency_of_batch", idempotency.c.batch_key)
+
+# ids of expired batches: 410 is a better answer than 404 for as long as anyone may still ask
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("batch_id", String(36), primary_key=True),
+    Column("expired_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("tombstones_by_age", tombstones.c.expired_ms)
+
+# sums over the whole store that would cost a scan
+gauges = Table(
+    "gauges",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)

@@ -1,0 +1,172 @@
+"""The store's face: use it from any thread of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from service.clock import Clock
+from service.errors import NotFound
+from service.model import BatchOptions, Capacity, ClaimedJob, ConsoleText, JobSpec, Outcome
+from service.store import cancels, claims, nodes, submits, upkeep
+from service.store.cancels import Cancelled
+from service.store.database import Database
+from service.store.journal import Journal
+from service.store.nodes import Rescued
+from service.store.statements import Statements
+from service.store.submits import Remembered, Sealed
+from service.store.transaction import Transaction
+
+T = TypeVar("T")
+
+STAGE = 2_000
+"""Jobs written in one transaction: a huge batch must not keep the others waiting."""
+
+
+class Store:
+    """Reads from snapshots, writes through the journal.
+
+    Every write returns once it is committed and synced; StoreUnavailable means that nothing of
+    it has happened. ``finish`` and ``print`` alone do not wait.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, *, on_commit: Callable[[set[str]], None]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self.journal = Journal(database, Statements(database.dialect), clock, on_commit=on_commit)
+
+    def start(self) -> None:
+        self.journal.start()
+
+    def stop(self, deadline_s: float) -> None:
+        self.journal.stop(deadline_s)
+        self._database.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Reads inside see one moment. Keep it short: it holds back the WAL's checkpoint."""
+        with self._database.snapshot() as connection:
+            yield connection
+
+    # --- batches --------------------------------------------------------------------------
+
+    def submit(
+        self,
+        options: BatchOptions,
+        specs: Iterable[JobSpec],
+        *,
+        node: int,
+        ttl_s: int,
+        most_queued: int,
+        remember: Callable[[], Remembered | None] = lambda: None,
+        remember_s: int = 0,
+    ) -> Sealed:
+        """Write a batch down, whole or not at all; ``specs`` may be a stream.
+
+        What the stream raises is passed on, and nothing of the batch stays. ``remember`` is
+        asked once the stream has ended. Raises KeyReused, QueueFull, StoreUnavailable.
+        """
+        stream = iter(specs)
+        first = list(islice(stream, STAGE))
+        rest = list(islice(stream, STAGE))
+
+        def end(tx: Transaction, key: int, total: int) -> Sealed:
+            return submits.seal(
+                tx,
+                key,
+                total,
+                most_queued=most_queued,
+                remember=remember(),
+                remember_s=remember_s,
+            )
+
+        def begin(tx: Transaction) -> int:
+            key = submits.insert_batch(tx, options, node=node, ttl_s=ttl_s)
+            submits.insert_jobs(tx, key, 0, first)
+            return key
+
+        if not rest:
+            return self.journal.write(lambda tx: end(tx, begin(tx), len(first)))
+        key = self.journal.write(begin)
+        try:
+            total = len(first)
+            while rest:
+                self.journal.write(
+                    partial(submits.insert_jobs, batch_key=key, first=total, specs=rest)
+                )
+                total += len(rest)
+                rest = list(islice(stream, STAGE))
+            return self.journal.write(lambda tx: end(tx, key, total))
+        except BaseException:
+            self._abandon(key)
+            raise
+
+    def _abandon(self, key: int) -> None:
+        self.journal.write(partial(submits.abandon, batch_key=key))
+
+    def cancel_batch(self, batch_key: int) -> Cancelled:
+        """Cancel every queued job and flag the running ones; the sums of all pieces."""
+        queued = 0
+        while True:
+            piece = self.journal.write(partial(cancels.cancel_batch, batch_key=batch_key))
+            queued += piece.queued
+            if not piece.more:
+                return Cancelled(queued, piece.running, more=False)
+
+    def cancel_job(self, key: int, batch_key: int) -> str:
+        """Cancel one job; returns the state it was in. Raises NotFound."""
+        state = self.journal.write(partial(cancels.cancel_job, key=key, batch_key=batch_key))
+        if state is None:
+            raise NotFound
+        return state
+
+    def delete_batch(self, batch_key: int) -> None:
+        """Remove an ended batch and all that belongs to it. Raises BatchActive."""
+        while self.journal.write(partial(upkeep.delete_piece, batch_key=batch_key)):
+            pass
+
+    # --- running --------------------------------------------------------------------------
+
+    def claim(self, capacity: Capacity, node: int) -> list[ClaimedJob]:
+        return self.journal.write(partial(claims.claim, capacity=capacity, node=node))
+
+    def finish(self, node: int, outcome: Outcome) -> None:
+        """Hand over an outcome; it is written down with the next transaction."""
+        self.journal.finish(node, outcome)
+
+    def print(self, key: int, text: str) -> None:
+        """Hand over printed text; it is written down within a moment, in this order."""
+        self.journal.print(ConsoleText(key, text))
+
+    # --- nodes and time -------------------------------------------------------------------
+
+    def register(self, *, pid: int, boot_id: str) -> int:
+        return self.journal.write(partial(nodes.register, pid=pid, boot_id=boot_id))
+
+    def beat(self, node: int) -> bool:
+        return self.journal.write(partial(nodes.beat, node=node))
+
+    def leave(self, node: int) -> None:
+        self.journal.write(partial(nodes.leave, node=node))
+
+    def silent_nodes(self, *, boot_id: str, timeout_s: float) -> list[int]:
+        before_s = self._clock.steady_s() - timeout_s
+        with self.snapshot() as connection:
+            return nodes.silent(connection, boot_id=boot_id, before_s=before_s)
+
+    def rescue(self, dead: list[int], *, max_crashes: int) -> Rescued:
+        return self.journal.write(partial(nodes.rescue, dead=dead, max_crashes=max_crashes))
+
+    def wake_due(self) -> int | None:
+        """Queue the jobs whose delay is over; returns when the next one's is (ms)."""
+        return self.journal.write(upkeep.wake_due)
+
+    def expire_piece(self) -> bool:
+        return self.journal.write(upkeep.expire_piece)

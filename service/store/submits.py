@@ -1,0 +1,161 @@
+"""Writing batches down. A large one is staged in pieces, and counts only once sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete, func, insert, select, update
+
+from service.errors import KeyReused, QueueFull
+from service.model import (
+    BatchOptions,
+    BatchStatus,
+    Executor,
+    JobSpec,
+    JobState,
+    PrintLock,
+    job_key,
+    new_batch_id,
+)
+from service.store.removal import remove_jobs
+from service.store.schema import batches, gauges, idempotency
+from service.store.transaction import Transaction
+
+UNLIMITED_WIDTH = 1 << 30
+
+
+class Remembered(NamedTuple):
+    """An Idempotency-Key as it is remembered: its hash, and a hash of the request."""
+
+    key_hash: str
+    fingerprint: str
+
+
+class Sealed(NamedTuple):
+    """The batch that a submission came to: a new one, or the one made before by the same key."""
+
+    batch_key: int
+    replayed: bool
+
+
+def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: int) -> int:
+    """Make the batch's row, staged: neither listed nor claimed yet. Returns its key.
+
+    Until it is sealed its home is the node that receives it, so that a rescue of a dead
+    node also clears away what it had received in part.
+    """
+    row = {
+        "id": new_batch_id(),
+        "status": BatchStatus.STAGING.value,
+        "name": options.name,
+        "labels": json.dumps(options.labels, ensure_ascii=False),
+        "executor": options.executor.value,
+        "max_workers": options.max_workers,
+        "lock": options.lock.value,
+        "priority": options.priority,
+        "ttl_s": options.ttl_s or ttl_s,
+        "retry_of": options.retry_of,
+        "width": _width(options),
+        "pinned": int(options.executor is not Executor.POOL or options.lock is not PrintLock.LINE),
+        "home": node,
+        "turn": tx.now_ms,
+        "created_ms": tx.now_ms,
+    }
+    result = tx.connection.execute(insert(batches).values(row).returning(batches.c.key))
+    key = int(result.scalar_one())
+    if options.labels:
+        rows = [
+            {"name": name, "value": value, "batch_key": key}
+            for name, value in options.labels.items()
+        ]
+        tx.sql.insert_label.run_many(tx.cursor, rows)
+    return key
+
+
+def _width(options: BatchOptions) -> int:
+    if options.executor is Executor.SEQUENTIAL:
+        return 1
+    return options.max_workers or UNLIMITED_WIDTH
+
+
+def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[JobSpec]) -> None:
+    """Add jobs to a staged batch, from index ``first``."""
+    base = job_key(batch_key, first)
+    queued, now = JobState.QUEUED.value, tx.now_ms
+    tx.cursor.executemany(
+        tx.sql.insert_job.sql,
+        [(base + i, queued, *spec, now) for i, spec in enumerate(specs)],
+    )
+
+
+def seal(
+    tx: Transaction,
+    batch_key: int,
+    total: int,
+    *,
+    most_queued: int,
+    remember: Remembered | None,
+    remember_s: int,
+) -> Sealed:
+    """Make a staged batch count: from here on it is listed, claimed and never lost.
+
+    With an Idempotency-Key that made a batch before, that batch is the answer and the staged
+    one is removed. Raises KeyReused if the key came with another request, QueueFull over
+    ``most_queued``; the staged batch is then the caller's to ``abandon``.
+    """
+    if remember:
+        before = _recall(tx, remember)
+        if before is not None:
+            abandon(tx, batch_key)
+            return Sealed(before, replayed=True)
+        row = {**remember._asdict(), "batch_key": batch_key}
+        expires = tx.now_ms + remember_s * 1000
+        tx.connection.execute(insert(idempotency).values(row, expires_ms=expires))
+    _refuse_over(tx, total, most_queued)
+    statement = update(batches).where(batches.c.key == batch_key)
+    tx.connection.execute(
+        statement.values(
+            status=BatchStatus.QUEUED.value, total=total, queued=total, home=None, version=1
+        )
+    )
+    _count_queued(tx, total)
+    return Sealed(batch_key, replayed=False)
+
+
+def abandon(tx: Transaction, batch_key: int) -> None:
+    """Remove a staged batch."""
+    remove_jobs(tx, batch_key)
+    tx.connection.execute(delete(batches).where(batches.c.key == batch_key))
+
+
+def _recall(tx: Transaction, remember: Remembered) -> int | None:
+    statement = select(idempotency).where(idempotency.c.key_hash == remember.key_hash)
+    row = tx.connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    if row.expires_ms <= tx.now_ms:
+        tx.connection.execute(
+            delete(idempotency).where(idempotency.c.key_hash == remember.key_hash)
+        )
+        return None
+    if row.fingerprint != remember.fingerprint:
+        raise KeyReused
+    return int(row.batch_key)
+
+
+def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:
+    tx.settle()
+    queued = tx.connection.execute(
+        select(func.coalesce(func.sum(gauges.c.value), 0)).where(gauges.c.name == "queued")
+    ).scalar_one()
+    if queued + total > most_queued:
+        raise QueueFull(
+            f"the queue holds {queued} of at most {most_queued} jobs (max_queued_jobs); "
+            f"{total} more do not fit"
+        )
+
+
+def _count_queued(tx: Transaction, change: int) -> None:
+    tx.sql.ledger.queue.run(tx.cursor, {"change": change})

@@ -1,0 +1,77 @@
+"""What time does to the store: delays run out, batches and keys expire."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sqlalchemy import delete, insert, null, select, update
+
+from service.errors import BatchActive
+from service.model import JobState, batch_of
+from service.store.removal import remove_batch, remove_piece
+from service.store.schema import batches, idempotency, jobs, tombstones
+from service.store.transaction import Transaction
+
+DUE_PIECE = 2_000
+TOMBSTONE_MS = 30 * 86_400_000
+
+
+def wake_due(tx: Transaction) -> int | None:
+    """Move jobs whose delay is over to the queue; returns when the next is due (ms), or None."""
+    due = tx.connection.execute(
+        select(jobs.c.key)
+        .where(jobs.c.state == JobState.WAITING.value, jobs.c.due_ms <= tx.now_ms)
+        .order_by(jobs.c.due_ms)
+        .limit(DUE_PIECE)
+    ).scalars()
+    keys = list(due)
+    if keys:
+        tx.connection.execute(
+            update(jobs)
+            .where(jobs.c.key.in_(keys))
+            .values(state=JobState.QUEUED.value, wait_reason=null(), due_ms=null())
+        )
+    for batch_key, n in Counter(map(batch_of, keys)).items():
+        entry = tx.ledger.batch(batch_key)
+        if entry:
+            entry.waiting -= n
+    return tx.connection.execute(
+        select(jobs.c.due_ms)
+        .where(jobs.c.state == JobState.WAITING.value)
+        .order_by(jobs.c.due_ms)
+        .limit(1)
+    ).scalar()
+
+
+def expire_piece(tx: Transaction) -> bool:
+    """Remove a piece of what has expired; True while there is more."""
+    tx.settle()
+    tx.connection.execute(delete(idempotency).where(idempotency.c.expires_ms <= tx.now_ms))
+    tx.connection.execute(
+        delete(tombstones).where(tombstones.c.expired_ms <= tx.now_ms - TOMBSTONE_MS)
+    )
+    row = tx.connection.execute(
+        select(batches.c.key, batches.c.id)
+        .where(batches.c.expires_ms.is_not(None), batches.c.expires_ms <= tx.now_ms)
+        .order_by(batches.c.expires_ms)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return False
+    if remove_piece(tx, row.key):
+        remove_batch(tx, row.key)
+        tx.connection.execute(insert(tombstones).values(batch_id=row.id, expired_ms=tx.now_ms))
+    return True
+
+
+def delete_piece(tx: Transaction, batch_key: int) -> bool:
+    """Remove a piece of an ended batch; True while there is more. Raises BatchActive."""
+    entry = tx.ledger.batch(batch_key)
+    if entry is None:
+        return False
+    if not entry.ended:
+        raise BatchActive
+    if not remove_piece(tx, batch_key):
+        return True
+    remove_batch(tx, batch_key)
+    return False
