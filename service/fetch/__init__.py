@@ -1,0 +1,1 @@
+"""The guarded HTTP client: the only place that opens sockets to strangers."""

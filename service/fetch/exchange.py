@@ -1,0 +1,204 @@
+"""One request and its response: what libcurl asks and tells on the way.
+
+libcurl calls these methods from the thread that waits in ``perform``. An exception that left
+one would be printed and lost, so each outcome is kept here and the transfer is stopped by a
+return value; ``Wire`` raises it afterwards.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import pycurl
+
+from service.errors import JobFailed
+from service.fetch.policy import FetchPolicy
+from service.fetch.response import Head
+
+GO_ON: Final = 0
+STOP: Final = -1
+
+# What libcurl was built to decode and what it is told to ask for.
+CONTENT_CODINGS: Final = "gzip, deflate, br"
+_DECODED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "identity"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller can use of a response.
+
+    ``media_types`` None means any; a response that names none is taken. Content over
+    ``max_body_bytes`` (None: the policy's) is an error, or is cut there if ``cut``.
+    """
+
+    media_types: frozenset[str] | None = None
+    max_body_bytes: int | None = None
+    cut: bool = False
+
+
+class Exchange:
+    """The state of one hop. Used by one thread, thrown away after."""
+
+    def __init__(self, policy: FetchPolicy, wanted: Wanted, stop: Callable[[], None]) -> None:
+        self._policy = policy
+        self._wanted = wanted
+        self._stop = stop
+        self._max_body = wanted.max_body_bytes or policy.max_body_bytes
+        self._started = time.monotonic()
+        self._dialled: float | None = None
+        self._connected = False
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._chunks: list[bytes] = []
+        self._blocked: JobFailed | None = None
+        self._head_ended = False
+        self.head: Head | None = None
+        self.enough = False  # stopped on purpose: what is here is all that is wanted
+        self.failure: BaseException | None = None  # stopped on purpose: raise this
+
+    @property
+    def body(self) -> bytes:
+        """The content so far, decoded."""
+        return b"".join(self._chunks)
+
+    def open_socket(self, purpose: int, address: pycurl.CurlSockAddr) -> socket.socket | int:
+        """Every connection begins here, with the address that is really dialled."""
+        del purpose
+        try:
+            self._dialled = self._dialled or time.monotonic()
+            family, kind, protocol, where = address
+            if family not in (socket.AF_INET, socket.AF_INET6) or not self._permits(*where[:2]):
+                return int(pycurl.SOCKET_BAD)
+            return socket.socket(family, kind, protocol)
+        except OSError:
+            return int(pycurl.SOCKET_BAD)
+
+    def connected(self, address: str, _local: str, port: int, _local_port: int) -> int:
+        """Connected, or found a connection to use again: look once more before asking."""
+        self._connected = True
+        if self._permits(address, port):
+            return int(pycurl.PREREQFUNC_OK)
+        self.failure = self._blocked
+        return int(pycurl.PREREQFUNC_ABORT)
+
+    def header(self, line: bytes) -> int | None:
+        """One line of a head, or of the trailers."""
+        self._header_bytes += len(line)
+        if self._header_bytes > self._policy.max_header_bytes:
+            bound = self._policy.max_header_bytes
+            return self._fail("too_large", f"the headers are over {bound} bytes")
+        if self._head_ended:
+            return None
+        if line.startswith(b"HTTP/"):
+            return self._begin_head(line)
+        if line in (b"\r\n", b"\n"):
+            return self._end_head()
+        name, colon, value = line.partition(b":")
+        if colon and self.head is not None:
+            self.head.fields.append((name.strip().lower().decode("latin-1"), _text(value)))
+        return None
+
+    def content(self, chunk: bytes) -> int | None:
+        """A piece of content, decoded."""
+        self._body_bytes += len(chunk)
+        room = self._max_body - self._body_bytes
+        if room >= 0:
+            self._chunks.append(chunk)
+            return None
+        if self._wanted.cut:
+            self._chunks.append(chunk[:room])
+            self.enough = True
+            return STOP
+        return self._fail("too_large", f"the content is over {self._max_body} bytes")
+
+    def progress(self, _total: int, wire_bytes: int, _up_total: int, _up: int) -> int:
+        """Often while bytes move, about once a second while none do."""
+        try:
+            self._stop()
+        except BaseException as stopped:  # noqa: BLE001 - it can't cross libcurl; Wire raises it
+            self.failure = stopped
+            return STOP
+        if wire_bytes > self._policy.max_wire_bytes:
+            return self._too_much_wire()
+        if not self._connected:
+            return self._still_connecting()
+        return GO_ON
+
+    def unreachable(self) -> JobFailed | None:
+        """Why no connection came about, if it is that its addresses are forbidden."""
+        return self._blocked
+
+    def within_wire_bound(self, wire_bytes: int) -> bool:
+        """The last look, for what arrived after the last ``progress``."""
+        return wire_bytes <= self._policy.max_wire_bytes or self._too_much_wire() == GO_ON
+
+    def _permits(self, address: str | bytes, port: int) -> bool:
+        addresses = self._policy.addresses
+        text = address.decode("ascii") if isinstance(address, bytes) else address
+        if addresses.permits_port(port) and addresses.permits(text):
+            return True
+        detail = "the host's address or port is not one that may be reached"
+        self._blocked = JobFailed("blocked_target", detail)
+        return False
+
+    def _begin_head(self, line: bytes) -> int | None:
+        words = line.split(None, 2)
+        if len(words) < 2 or not words[1].isdigit():
+            return self._fail("bad_response", "the answer's status line is not valid")
+        self.head = Head(int(words[1][:3]))
+        return None
+
+    def _end_head(self) -> int | None:
+        """Decide by the head whether the content is worth reading."""
+        head = self.head
+        if head is None or head.status_code < 200:
+            return None
+        self._head_ended = True
+        if not head.is_success:
+            # Bodies of redirects and errors are not read. Stopping costs the connection, so
+            # an empty body is allowed to end by itself.
+            self.enough = head.get("content-length") != "0"
+            return STOP if self.enough else None
+        if not _DECODED.issuperset(head.all("content-encoding")):
+            return self._fail("unsupported_encoding", "the content's encoding is not supported")
+        types = self._wanted.media_types
+        if types is not None and head.media_type is not None and head.media_type not in types:
+            return self._fail("unsupported_type", f"{_shown(head.media_type)} is not supported")
+        if head.content_length > self._policy.max_wire_bytes and not self._wanted.cut:
+            return self._too_much_wire()
+        return None
+
+    def _still_connecting(self) -> int:
+        now = time.monotonic()
+        if self._dialled is None and now - self._started > self._policy.dns_s:
+            bound = self._policy.dns_s
+            return self._fail("dns_error", f"DNS took longer than {bound:g} s", retryable=True)
+        if self._dialled is not None and now - self._dialled > self._policy.connect_s:
+            bound = self._policy.connect_s
+            return self._fail("timeout", f"connecting took longer than {bound:g} s", retryable=True)
+        return GO_ON
+
+    def _too_much_wire(self) -> int:
+        bound = self._policy.max_wire_bytes
+        return self._fail("too_large", f"the content is over {bound} bytes as it is sent")
+
+    def _fail(self, code: str, detail: str, *, retryable: bool = False) -> int:
+        self.failure = JobFailed(code, detail, retryable=retryable)
+        return STOP
+
+
+def _text(value: bytes) -> str:
+    """Fields are ASCII; where servers send more it is UTF-8, or it is old (RFC 9110 5.5)."""
+    stripped = value.strip()
+    try:
+        return stripped.decode("utf-8")
+    except UnicodeDecodeError:
+        return stripped.decode("latin-1")
+
+
+def _shown(media_type: str) -> str:
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in media_type[:80])

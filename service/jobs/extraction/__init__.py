@@ -1,0 +1,1 @@
+"""What is read out of a page, whichever parser read it."""

@@ -1,0 +1,198 @@
+"""The recipe: what a page's result holds, from either parser's document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue
+
+from service.jobs.extraction.budget import Budget, parse_within
+from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument
+from service.jobs.extraction.links import Resolver
+from service.jobs.extraction.selection import pick
+from service.jobs.extraction.selectors import Selector
+from service.jobs.extraction.text import Capper, clean
+
+Part = Literal["title", "meta", "links", "headings", "text"]
+Parser = Literal["lexbor", "beautifulsoup"]
+
+MAX_TITLE_CHARS: Final = 512
+MAX_DESCRIPTION_CHARS: Final = 2_048
+MAX_LANGUAGE_CHARS: Final = 64
+MAX_LINKS: Final = 1_000
+MAX_LINKS_CHARS: Final = 512 * 1024  # of all URLs: a long base href multiplies
+MAX_LINK_TEXT_CHARS: Final = 512
+MAX_REL_CHARS: Final = 128
+MAX_HEADINGS: Final = 500
+MAX_HEADING_CHARS: Final = 512
+MAX_META: Final = 200
+MAX_META_NAME_CHARS: Final = 128
+MAX_META_CHARS: Final = 2_048
+MAX_TEXT_CHARS: Final = 200_000
+
+_DOCUMENTS: Final[Mapping[Parser, Callable[[str], Document]]] = {
+    "lexbor": LexborDocument,
+    "beautifulsoup": SoupDocument,
+}
+# lexbor needs the look ahead of parse_within; libxml2 stops nesting by itself, in linear time.
+_NEEDS_A_LOOK_AHEAD: Final = frozenset({"lexbor"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to read out of a page, and with which parser."""
+
+    include: frozenset[Part]
+    parser: Parser = "lexbor"
+    select: Mapping[str, Selector] = field(default_factory=dict)
+
+
+def extract(
+    html: str, page_url: str, request: Request, check: Callable[[], None]
+) -> dict[str, JsonValue]:
+    """Everything of the result that is read from the page, and ``truncated``.
+
+    ``check`` is called between the steps and may raise. Raises JobFailed ``parse_budget`` when
+    the page takes more CPU than its size allows.
+    """
+    return _Reading(html, page_url, request, check).result()
+
+
+class _Reading:
+    """One page being read. The order of the steps matters: the later ones change the page."""
+
+    def __init__(
+        self, html: str, page_url: str, request: Request, check: Callable[[], None]
+    ) -> None:
+        self._request = request
+        self._check = check
+        self._cap = Capper()
+        self._budget = Budget(len(html))
+        document = _DOCUMENTS[request.parser]
+        if request.parser in _NEEDS_A_LOOK_AHEAD:
+            parse_within(html, self._budget, document)
+        self._page = document(html)
+        self._html = html
+        self._pause()
+        base = self._first("base[href]", "href")
+        self._resolver = Resolver(page_url, base)
+
+    def result(self) -> dict[str, JsonValue]:
+        selected = pick(
+            self._page, self._html, self._request.select, self._cap, self._budget, self._pause
+        )
+        self._page.drop_code()
+        meta = self._meta()
+        result: dict[str, JsonValue] = {
+            "title": self._if_wanted("title", self._title, None),
+            "description": self._description(meta),
+            "canonical_url": self._canonical_url(),
+            "language": self._language(),
+            "headings": self._if_wanted("headings", self._headings, []),
+            "links": self._if_wanted("links", self._links, []),
+            "meta": dict(meta) if "meta" in self._request.include else {},
+            "selected": selected,
+        }
+        if "text" in self._request.include:
+            result["text"] = self._text()
+        result["truncated"] = list(self._cap.truncated)
+        self._pause()
+        return result
+
+    def _pause(self) -> None:
+        self._check()
+        self._budget.check()
+
+    def _if_wanted(
+        self, part: Part, read: Callable[[], JsonValue], otherwise: JsonValue
+    ) -> JsonValue:
+        self._pause()
+        return read() if part in self._request.include else otherwise
+
+    def _first(self, css: str, attribute: str) -> str | None:
+        element = next(iter(self._page.find(css)), None)
+        return None if element is None else self._page.attribute(element, attribute)
+
+    def _title(self) -> str | None:
+        element = next(iter(self._page.find("title:not(svg title)")), None)
+        if element is None:
+            return None
+        return self._cap.cut("title", self._page.text(element), MAX_TITLE_CHARS)
+
+    def _description(self, meta: Mapping[str, str]) -> str | None:
+        text = meta.get("description") or meta.get("og:description")
+        return None if text is None else self._cap.cut("description", text, MAX_DESCRIPTION_CHARS)
+
+    def _canonical_url(self) -> str | None:
+        for element in self._page.find("link[rel][href]"):
+            if "canonical" in (self._attribute(element, "rel") or "").lower().split():
+                return self._url(self._attribute(element, "href") or "")
+        return None
+
+    def _language(self) -> str | None:
+        language = self._first("html[lang]", "lang")
+        return self._cap.cut("language", language, MAX_LANGUAGE_CHARS) if language else None
+
+    def _headings(self) -> JsonValue:
+        elements = self._page.find("h1,h2,h3,h4,h5,h6")
+        return [
+            {
+                "level": int(self._page.tag(element)[1]),
+                "text": self._cap.cut("headings", self._page.text(element), MAX_HEADING_CHARS),
+            }
+            for element in self._at_most(MAX_HEADINGS, elements, "headings")
+        ]
+
+    def _links(self) -> JsonValue:
+        links: list[JsonValue] = []
+        room = MAX_LINKS_CHARS
+        for element in self._page.find("a[href],area[href]"):
+            url = self._url(self._attribute(element, "href") or "")
+            if url is None:
+                continue
+            room -= len(url)
+            if len(links) == MAX_LINKS or room < 0:
+                self._cap.note("links")
+                break
+            text = self._cap.cut("links", self._page.text(element), MAX_LINK_TEXT_CHARS)
+            rel = self._attribute(element, "rel")
+            links.append(
+                {"url": url, "text": text, "rel": rel and clean(rel)[:MAX_META_NAME_CHARS]}
+            )
+        return links
+
+    def _meta(self) -> dict[str, str]:
+        """By name or property, lower case; the first of a name counts."""
+        meta: dict[str, str] = {}
+        for element in self._page.find("meta[content]"):
+            name = self._attribute(element, "name") or self._attribute(element, "property")
+            key = clean(name or "").lower()[:MAX_META_NAME_CHARS]
+            if not key or key in meta:
+                continue
+            if len(meta) == MAX_META:
+                self._cap.note("meta")
+                break
+            content = self._attribute(element, "content") or ""
+            meta[key] = self._cap.cut("meta", content, MAX_META_CHARS)
+        return meta
+
+    def _text(self) -> str:
+        self._pause()
+        self._page.space_out()
+        body = next(iter(self._page.find("body")), None)
+        text = "" if body is None else self._page.text(body)
+        return self._cap.cut("text", text, MAX_TEXT_CHARS)
+
+    def _url(self, href: str) -> str | None:
+        url = self._resolver.absolute(href)
+        return clean(url) if url is not None else None
+
+    def _attribute(self, element: Any, name: str) -> str | None:
+        return self._page.attribute(element, name)
+
+    def _at_most(self, count: int, elements: Any, part: Part) -> Any:
+        if len(elements) > count:
+            self._cap.note(part)
+        return elements[:count]

@@ -1,0 +1,72 @@
+"""Picking out what the job's own selectors match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from service.jobs.extraction.budget import Budget
+from service.jobs.extraction.documents import Document, LexborDocument
+from service.jobs.extraction.selectors import Selector, is_costly
+from service.jobs.extraction.text import Capper
+
+MAX_MATCHES: Final = 1_000
+MAX_VALUE_CHARS: Final = 10_000
+MAX_SELECTED_CHARS: Final = 512 * 1024  # of all values of a page
+
+# Measured times two: seconds for the square of the elements that a costly pseudo-class may
+# have to compare, if they are all siblings. soupsieve does it in Python.
+_LEXBOR_S_PER_PAIR: Final = 9e-9
+_SOUP_S_PER_PAIR: Final = 1e-6
+
+
+def pick(
+    page: Document,
+    html: str,
+    select: Mapping[str, Selector],
+    cap: Capper,
+    budget: Budget,
+    pause: Callable[[], None],
+) -> dict[str, JsonValue]:
+    """What each selector matches: a value or null, or a list of values with ``all``.
+
+    Raises JobFailed ``parse_budget`` before a costly selector meets a page that is too long
+    for it, and whatever ``pause`` raises, which is called between values.
+    """
+    selected: dict[str, JsonValue] = {}
+    room = MAX_SELECTED_CHARS
+    for name, selector in select.items():
+        pause()
+        _afford(page, html, selector.css, budget)
+        field = f"selected.{name}"
+        values: list[JsonValue] = []
+        for element in _wanted(page.find(selector.css), selector, cap, field):
+            pause()
+            value = _value(page, element, selector.attr)
+            if value is not None:
+                value = cap.cut(field, value, min(MAX_VALUE_CHARS, room))
+                room -= len(value)
+            values.append(value)
+        selected[name] = values if selector.all else next(iter(values), None)
+    return selected
+
+
+def _wanted(elements: Sequence[Any], selector: Selector, cap: Capper, field: str) -> Sequence[Any]:
+    if selector.all and len(elements) > MAX_MATCHES:
+        cap.note(field)
+    return elements[: MAX_MATCHES if selector.all else 1]
+
+
+def _value(page: Document, element: Any, attr: str | None) -> str | None:
+    return page.text(element) if attr is None else page.attribute(element, attr.lower())
+
+
+def _afford(page: Document, html: str, css: str, budget: Budget) -> None:
+    if not is_costly(css):
+        return
+    elements = html.count("<") - html.count("</")
+    per_pair_s = _LEXBOR_S_PER_PAIR if isinstance(page, LexborDocument) else _SOUP_S_PER_PAIR
+    if per_pair_s * elements**2 * css.count(":") > budget.limit_s:
+        raise budget.spent()

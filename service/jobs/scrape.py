@@ -1,0 +1,112 @@
+"""The scrape job: fetch one page, read out of it what is asked for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar, Final
+
+from pydantic import JsonValue
+
+from service.errors import JobFailed
+from service.fetch.client import GuardedClient, any_hop
+from service.fetch.decode import decode
+from service.fetch.exchange import Wanted
+from service.fetch.response import Response
+from service.fetch.robots import RobotsCache
+from service.fetch.url import Url, check_target, parse_url
+from service.jobs.contract import JobContext, JobType
+from service.jobs.extraction.extract import Request, extract
+from service.jobs.scrape_params import ScrapeParams, written_out
+
+_PAGES: Final = Wanted(media_types=frozenset({"text/html", "application/xhtml+xml"}))
+_ACCEPT: Final = "text/html,application/xhtml+xml"
+
+# A job whose own time runs out first should end by its token, which knows why: so the fetch
+# lasts a little longer than the job may.
+_TOKEN_FIRST_S: Final = 0.1
+
+
+class Scrape(JobType[ScrapeParams]):
+    """Owns neither the client nor the robots cache: whoever made them closes them."""
+
+    name: ClassVar[str] = "scrape"
+    description: ClassVar[str] = (
+        "Fetch one HTML page, robots.txt permitting, and read its title, metadata, links and "
+        "headings, its text, or what CSS selectors match."
+    )
+    params_model = ScrapeParams
+    example: ClassVar[dict[str, Any]] = {
+        "url": "https://example.com/",
+        "select": {"first": "p", "hrefs": {"css": "a", "attr": "href", "all": True}},
+    }
+
+    def __init__(self, client: GuardedClient, robots: RobotsCache) -> None:
+        self._client = client
+        self._robots = robots
+
+    def check_params(self, params: ScrapeParams) -> list[tuple[str, str]]:
+        """Flaws that depend on the operator's policy, as (pointer below params, detail).
+
+        A courtesy to whoever submits. It asks no DNS; the control is at the dialling.
+        """
+        try:
+            check_target(parse_url(params.url), self._client.policy.addresses)
+        except JobFailed as error:
+            return [("/url", error.detail)]
+        return []
+
+    def run(self, ctx: JobContext, params: ScrapeParams) -> JsonValue:
+        """Fetch and read the page. Raises JobFailed with the codes of scraping, or JobStopped."""
+        try:
+            result = self._scraped(ctx, params)
+        except JobFailed:
+            ctx.print(f"Failed to retrieve {params.url}")
+            raise
+        ctx.print(f"Title of {params.url}: {result['title']}")
+        return result
+
+    def _scraped(self, ctx: JobContext, params: ScrapeParams) -> dict[str, JsonValue]:
+        started = time.monotonic()
+        response = self._fetched(ctx, params)
+        fetched = time.monotonic()
+        html, charset = decode(response.body, response.head.get("content-type"))
+        request = Request(frozenset(params.include), params.parser, written_out(params.select))
+        page = extract(html, response.final_url, request, ctx.check)
+        parsed = time.monotonic()
+        return {
+            "url": params.url,
+            "final_url": response.final_url,
+            "status_code": response.head.status_code,
+            "redirects": list(response.redirects),
+            "content_type": response.head.media_type,
+            "charset": charset,
+            "bytes": len(response.body),
+            "fetch_ms": _ms(fetched - started),
+            "parse_ms": _ms(parsed - fetched),
+            **page,
+        }
+
+    def _fetched(self, ctx: JobContext, params: ScrapeParams) -> Response:
+        """The page; robots.txt is asked within the same deadline, at every redirect."""
+        deadline = self._client.deadline(ctx.remaining_s() + _TOKEN_FIRST_S)
+
+        def ask_robots(url: Url) -> None:
+            self._robots.check(url, ctx.check, deadline=deadline)
+
+        return self._client.get(
+            params.url,
+            _with_accept(params.headers),
+            ctx.check,
+            wanted=_PAGES,
+            deadline=deadline,
+            before_hop=ask_robots if params.respect_robots else any_hop,
+        )
+
+
+def _with_accept(headers: dict[str, str]) -> dict[str, str]:
+    named = any(name.lower() == "accept" for name in headers)
+    return headers if named else {"Accept": _ACCEPT} | headers
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
