@@ -179,13 +179,11 @@ class ConsoleText(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """How many jobs a process can start now, by what gives them a thread."""
+    """How many jobs a process can start now, by the executor that would run them."""
 
     pool: int
-    threads: int
-
-    def __bool__(self) -> bool:
-        return self.pool > 0 or self.threads > 0
+    dedicated: int
+    sequential: int
 
 
 def error_json(code: str, detail: str, *, retryable: bool, **extra: Any) -> dict[str, Any]:

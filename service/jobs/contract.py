@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from service.errors import Flaw
+
 
 class Params(BaseModel):
     """Base of every job type's params: unknown fields and loose types are errors."""
@@ -58,6 +60,11 @@ class JobType(Generic[P]):
     def run(self, ctx: JobContext, params: P) -> JsonValue:
         """Do the job. Promises nothing about threads but that this one is the job's own."""
         raise NotImplementedError
+
+    def check_params(self, params: P) -> list[Flaw]:  # noqa: ARG002
+        """What is wrong with params that the model alone can't tell; asked when a job is
+        submitted. Pointers are relative to the params. Must be quick and do no I/O."""
+        return []
 
     def close(self) -> None:
         """Give back what the type holds (connections, say). Called once, when the service stops."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from service.model import Capacity, ClaimedBatch, ClaimedJob, Executor, JobState, PrintLock, job_key
+from service.store.prepared import Prepared
 from service.store.transaction import Transaction
 
 
@@ -27,13 +28,26 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int) -> list[ClaimedJob]
     tx.settle()
     turns = _turns_of(tx, capacity, node)
     claimed: list[ClaimedJob] = []
+    suspects = _suspect_is_due(tx)
     for turn, most in _deal(turns, capacity):
-        claimed += _claim_of(tx, turn, most, node)
+        if suspects and (one := _claim_of(tx, turn, tx.sql.claim_suspects, 1, node)):
+            suspects, most = False, most - 1
+            claimed += one
+        claimed += _claim_of(tx, turn, tx.sql.claim_jobs, most, node)
     return claimed
 
 
+def _suspect_is_due(tx: Transaction) -> bool:
+    """Suspects run one at a time in the whole service.
+
+    Together they would crash together, and the harmless ones fail with the one that kills.
+    """
+    states = {state for (state,) in tx.sql.suspects.run(tx.cursor, {}).fetchall()}
+    return states == {"queued"}
+
+
 def _turns_of(tx: Transaction, capacity: Capacity, node: int) -> list[Turn]:
-    binds = {**capacity._asdict(), "owner": node, "most": capacity.pool + capacity.threads}
+    binds = {**capacity._asdict(), "owner": node, "most": sum(capacity)}
     rows = tx.sql.claimable_batches.run(tx.cursor, binds).fetchall()
     return [
         Turn(
@@ -48,19 +62,15 @@ def _turns_of(tx: Transaction, capacity: Capacity, node: int) -> list[Turn]:
 
 def _deal(turns: list[Turn], capacity: Capacity) -> list[tuple[Turn, int]]:
     """Share the capacity out among the turns; those of the highest priority first."""
-    free = {"pool": capacity.pool, "threads": capacity.threads}
+    free = capacity._asdict()
     shares: list[tuple[Turn, int]] = []
     for priority in sorted({turn.priority for turn in turns}, reverse=True):
-        for kind in ("pool", "threads"):
-            equals = [t for t in turns if t.priority == priority and _kind(t) == kind]
-            dealt = _deal_evenly([turn.room for turn in equals], free[kind])
-            free[kind] -= sum(dealt)
+        for executor in free:
+            equals = [t for t in turns if (t.priority, t.batch.executor) == (priority, executor)]
+            dealt = _deal_evenly([turn.room for turn in equals], free[executor])
+            free[executor] -= sum(dealt)
             shares += [(turn, n) for turn, n in zip(equals, dealt, strict=True) if n]
     return shares
-
-
-def _kind(turn: Turn) -> str:
-    return "pool" if turn.batch.executor is Executor.POOL else "threads"
 
 
 def _deal_evenly(rooms: list[int], free: int) -> list[int]:
@@ -75,10 +85,12 @@ def _deal_evenly(rooms: list[int], free: int) -> list[int]:
     return dealt
 
 
-def _claim_of(tx: Transaction, turn: Turn, most: int, node: int) -> list[ClaimedJob]:
+def _claim_of(
+    tx: Transaction, turn: Turn, statement: Prepared, most: int, node: int
+) -> list[ClaimedJob]:
     batch = turn.batch
     entry = tx.ledger.batch(batch.key)
-    if entry is None:
+    if entry is None or not most:
         return []
     binds = {
         "first": job_key(batch.key, 0),
@@ -87,7 +99,9 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, node: int) -> list[Claimed
         "owner": node,
         "now": tx.now_ms,
     }
-    rows: list[Any] = sorted(tx.sql.claim_jobs.run(tx.cursor, binds).fetchall())
+    rows: list[Any] = sorted(statement.run(tx.cursor, binds).fetchall())
+    if not rows:
+        return []
     entry.count(JobState.QUEUED, -len(rows))
     entry.count(JobState.RUNNING, len(rows))
     entry.live_claimed_ms += tx.now_ms * len(rows)

@@ -65,6 +65,15 @@ class Database:
         except DatabaseError as error:
             raise StoreUnavailable(f"the store can't be read: {_reason(error)}") from error
 
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """A connection that notices commits of other processes and of this one's journal."""
+        connection = self._reading.connect()
+        try:
+            yield Watch(connection.connection)
+        finally:
+            connection.close()
+
     def writer(self) -> Connection:
         """A connection whose transactions are writers from their first statement.
 
@@ -107,6 +116,20 @@ class Database:
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None)
         return engine
+
+
+class Watch:
+    """Tells cheaply whether anyone wrote since the last look (SQLite's data_version)."""
+
+    def __init__(self, connection: Any) -> None:
+        self._cursor = connection.cursor()
+        self._seen: int | None = None
+
+    def changed(self) -> bool:
+        version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
+        changed = bool(version != self._seen)
+        self._seen = version
+        return changed
 
 
 def is_fault(error: BaseException) -> bool:

@@ -23,9 +23,15 @@ class Rescued(NamedTuple):
     failed: int
 
 
-def register(tx: Transaction, *, pid: int, boot_id: str) -> int:
+def register(tx: Transaction, *, pid: int, boot_id: str, lock: str) -> int:
     """A new node; returns its key, never used before."""
-    row = {"pid": pid, "boot_id": boot_id, "started_ms": tx.now_ms, "heartbeat_s": tx.steady_s}
+    row = {
+        "pid": pid,
+        "boot_id": boot_id,
+        "lock": lock,
+        "started_ms": tx.now_ms,
+        "heartbeat_s": tx.steady_s,
+    }
     result = tx.connection.execute(insert(nodes).values(row).returning(nodes.c.key))
     return int(result.scalar_one())
 

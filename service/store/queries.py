@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -166,5 +167,20 @@ def cancelling_jobs(connection: Connection, node: int) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
-def live_nodes(connection: Connection) -> list[int]:
-    return list(connection.execute(select(nodes.c.key)).scalars())
+def live_nodes(connection: Connection) -> dict[int, str]:
+    return {row.key: row.lock for row in connection.execute(select(nodes.c.key, nodes.c.lock))}
+
+
+def labels_of(batch: Row[Any]) -> dict[str, str]:
+    found: dict[str, str] = json.loads(batch.labels)
+    return found
+
+
+def console_place(row: Row[Any]) -> int:
+    """Where in its batch's console a piece stands."""
+    return int(row.key) & ((1 << SEQ_BITS) - 1)
+
+
+def result_seq(job: Row[Any]) -> int | None:
+    """The job's number in the order of completion; None while it has not ended."""
+    return None if job.finish_key is None else int(job.finish_key) & ((1 << SEQ_BITS) - 1)

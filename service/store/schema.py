@@ -90,6 +90,8 @@ batches = Table(
 
 # a statement has to say it in these words for the index to serve it
 CLAIMABLE = "queued > waiting AND cancel_requested = 0"
+# jobs that were running at two crashes: one of them may be what brings the process down
+SUSPECT = "crashes >= 2"
 
 
 def _partial(name: str, *columns: ColumnElement[Any], where: str) -> None:
@@ -142,6 +144,7 @@ jobs = Table(
 _partial("jobs_queued", jobs.c.key, where="state = 'queued'")
 _partial("jobs_waiting", jobs.c.due_ms, where="state = 'waiting'")
 _partial("jobs_running", jobs.c.owner, jobs.c.key, where="state = 'running'")
+_partial("jobs_suspect", jobs.c.state, jobs.c.key, where=SUSPECT)
 _partial("jobs_unhappy", jobs.c.state, jobs.c.key, where="state IN ('failed', 'cancelled')")
 _partial("jobs_finished", jobs.c.finish_key, where="finish_key IS NOT NULL")
 
@@ -175,6 +178,8 @@ nodes = Table(
     Column("key", Key, primary_key=True),
     Column("pid", Integer, nullable=False),
     Column("boot_id", Text, nullable=False),
+    # name of the file that the process keeps locked while it lives
+    Column("lock", Text, nullable=False),
     Column("started_ms", BigInteger, nullable=False),
     # seconds since the machine started: steady, and the same for all its processes
     Column("heartbeat_s", Float, nullable=False),

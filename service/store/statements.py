@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Executable, Select, and_, bindparam, insert, null, or_, select, text, update
 from sqlalchemy.engine import Dialect
 
+from service.model import Executor
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
-from service.store.schema import CLAIMABLE, batches, console, jobs, labels
+from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels
 
 
 class Statements:
@@ -44,14 +45,18 @@ class Statements:
         )
 
         self.claimable_batches = Prepared(_claimable_batches(), dialect)
-        self.claim_jobs = Prepared(_claim_jobs(), dialect)
+        self.claim_jobs = Prepared(_claim_jobs(f"NOT ({SUSPECT})"), dialect)
+        self.claim_suspects = Prepared(_claim_jobs(SUSPECT), dialect)
+        self.suspects = Prepared(_suspects(), dialect)
         self.finish_job = Prepared(_finish_job(), dialect)
 
 
 def _claimable_batches() -> Select[Any]:
     wanted = or_(
-        and_(batches.c.executor == "pool", bindparam("pool") > 0),
-        and_(batches.c.executor != "pool", bindparam("threads") > 0),
+        *(
+            and_(batches.c.executor == executor.value, bindparam(executor.value) > 0)
+            for executor in Executor
+        )
     )
     return (
         select(
@@ -76,11 +81,21 @@ def _claimable_batches() -> Select[Any]:
     )
 
 
-def _claim_jobs() -> Executable:
+def _suspects() -> Executable:
+    """Which states the suspects are in: none, most of the time."""
+    return (
+        select(jobs.c.state)
+        .where(text(SUSPECT), or_(jobs.c.state == "queued", jobs.c.state == "running"))
+        .distinct()
+    )
+
+
+def _claim_jobs(which: str) -> Executable:
     chosen = (
         select(jobs.c.key)
         .where(
             text("state = 'queued'"),
+            text(which),
             jobs.c.key.between(bindparam("first"), bindparam("last")),
         )
         .order_by(jobs.c.key)

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from service.clock import Clock
 from service.errors import NotFound
 from service.model import BatchOptions, Capacity, ClaimedJob, ConsoleText, JobSpec, Outcome
-from service.store import cancels, claims, nodes, submits, upkeep
+from service.store import cancels, claims, nodes, queries, submits, upkeep
 from service.store.cancels import Cancelled
-from service.store.database import Database
+from service.store.database import Database, Watch
 from service.store.journal import Journal
 from service.store.nodes import Rescued
 from service.store.statements import Statements
@@ -147,8 +147,9 @@ class Store:
 
     # --- nodes and time -------------------------------------------------------------------
 
-    def register(self, *, pid: int, boot_id: str) -> int:
-        return self.journal.write(partial(nodes.register, pid=pid, boot_id=boot_id))
+    def register(self, *, pid: int, boot_id: str, lock: str) -> int:
+        """A new node, whose process holds the lock file of this name. Returns its key."""
+        return self.journal.write(partial(nodes.register, pid=pid, boot_id=boot_id, lock=lock))
 
     def beat(self, node: int) -> bool:
         return self.journal.write(partial(nodes.beat, node=node))
@@ -164,9 +165,36 @@ class Store:
     def rescue(self, dead: list[int], *, max_crashes: int) -> Rescued:
         return self.journal.write(partial(nodes.rescue, dead=dead, max_crashes=max_crashes))
 
-    def wake_due(self) -> int | None:
-        """Queue the jobs whose delay is over; returns when the next one's is (ms)."""
-        return self.journal.write(upkeep.wake_due)
+    def cancelling_jobs(self, node: int) -> list[int]:
+        """Keys of this node's running jobs that someone asked to stop."""
+        with self.snapshot() as connection:
+            return queries.cancelling_jobs(connection, node)
+
+    def live_nodes(self) -> dict[int, str]:
+        """The nodes that are known, and the names of their lock files."""
+        with self.snapshot() as connection:
+            return queries.live_nodes(connection)
+
+    @contextmanager
+    def watch(self) -> Iterator[Watch]:
+        """Tells when other processes have written. For one thread."""
+        with self._database.watch() as watch:
+            yield watch
+
+    def wake_due(self) -> float | None:
+        """Queue the jobs whose delay is over; returns the seconds until the next one's is."""
+        return self._seconds_until(self.journal.write(upkeep.wake_due))
+
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next delay is over; None if none is running."""
+        with self.snapshot() as connection:
+            return self._seconds_until(upkeep.next_due(connection))
+
+    def seconds_until(self, moment_ms: int) -> float:
+        return max(0.0, (moment_ms - self._clock.now_ms()) / 1000)
+
+    def _seconds_until(self, moment_ms: int | None) -> float | None:
+        return None if moment_ms is None else self.seconds_until(moment_ms)
 
     def expire_piece(self) -> bool:
         return self.journal.write(upkeep.expire_piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import delete, insert, null, select, update
+from sqlalchemy import Connection, delete, insert, null, select, update
 
 from service.errors import BatchActive
 from service.model import JobState, batch_of
@@ -35,7 +35,12 @@ def wake_due(tx: Transaction) -> int | None:
         entry = tx.ledger.batch(batch_key)
         if entry:
             entry.waiting -= n
-    return tx.connection.execute(
+    return next_due(tx.connection)
+
+
+def next_due(connection: Connection) -> int | None:
+    """When the next delay is over (ms); None if none is running."""
+    return connection.execute(
         select(jobs.c.due_ms)
         .where(jobs.c.state == JobState.WAITING.value)
         .order_by(jobs.c.due_ms)

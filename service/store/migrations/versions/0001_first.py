@@ -189,6 +189,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'running'"),
     )
     op.create_index(
+        "jobs_suspect",
+        "jobs",
+        ["state", "key"],
+        unique=False,
+        sqlite_where=sa.text("crashes >= 2"),
+        postgresql_where=sa.text("crashes >= 2"),
+    )
+    op.create_index(
         "jobs_unhappy",
         "jobs",
         ["state", "key"],
@@ -223,6 +231,7 @@ def upgrade() -> None:
         sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("boot_id", sa.Text(), nullable=False),
+        sa.Column("lock", sa.Text(), nullable=False),
         sa.Column("started_ms", sa.BigInteger(), nullable=False),
         sa.Column("heartbeat_s", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("key"),

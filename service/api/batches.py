@@ -1,0 +1,216 @@
+"""/v1/batches: submit, look, cancel, retry, remove."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
+from sqlalchemy import Row
+
+from service.api import export, query
+from service.api.body import Body, parse_json
+from service.api.context import operations
+from service.api.present import (
+    batch_path,
+    batch_view,
+    created_view,
+    job_view,
+    presented,
+    result_view,
+)
+from service.api.submission import Submission, from_json, from_ndjson, from_urls
+from service.errors import Flaw, Invalid, NotAcceptable, UnsupportedMedia
+from service.model import BATCH_ENDED, index_of
+from service.operations import JobPage, Submitted
+from service.store.submits import Remembered
+
+blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
+
+FORMATS = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
+JOB_STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@blueprint.post("")
+def submit_batch() -> Response:
+    wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
+    key_hash = query.idempotency_key(request)
+    body, submission = _submission()
+    if query.flag(request, "dry_run"):
+        return presented({"valid": True, "total": sum(1 for _ in submission.specs)})
+    with operations().key_in_flight(key_hash):
+        submitted = operations().submit(
+            submission.options, submission.specs, lambda: _remembered(key_hash, body)
+        )
+    return _answer(submitted, wait)
+
+
+def _submission() -> tuple[Body, Submission]:
+    settings = operations().settings
+    catalogue, most = operations().catalogue, settings.max_batch_jobs
+    kind = request.mimetype
+    if kind == "application/x-ndjson":
+        options, defaults = query.options_of(request)
+        body = Body(request, limit=settings.max_stream_bytes, limit_name="max_stream_bytes")
+        return body, from_ndjson(body, options, defaults, catalogue, max_jobs=most)
+    body = Body(request, limit=settings.max_body_bytes, limit_name="max_body_bytes")
+    if kind == "text/plain":
+        options, defaults = query.options_of(request)
+        return body, from_urls(body, options, defaults, catalogue, max_jobs=most)
+    if kind == "application/json":
+        query.refuse_unknown(request, ("wait", "dry_run"))
+        return body, from_json(body, catalogue, max_jobs=most)
+    raise UnsupportedMedia(
+        f"Content-Type {kind[:80]!r} is not accepted; send application/json, "
+        "application/x-ndjson (a job a line) or text/plain (a URL a line)"
+    )
+
+
+def _remembered(key_hash: str | None, body: Body) -> Remembered | None:
+    """The key with a hash of all that makes the request what it is; asked once it was read."""
+    if key_hash is None:
+        return None
+    options = sorted((n, v) for n, v in request.args.items(multi=True) if n != "wait")
+    whole = f"{request.mimetype}?{urlencode(options)}#{body.digest}"
+    return Remembered(key_hash, hashlib.sha256(whole.encode()).hexdigest())
+
+
+def _answer(submitted: Submitted, wait: query.Wait | None) -> Response:
+    batch = submitted.batch
+    headers = {**NO_STORE, "Location": batch_path(batch.id)}
+    if submitted.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    if wait and operations().wait_for_end(batch.id, wait.seconds):
+        headers |= _applied(wait)
+        batch = operations().show_batch(batch.id)
+        view = batch_view(batch, operations().now_ms())
+        if batch.status in BATCH_ENDED:
+            return presented(view, 200, headers)
+    else:
+        view = created_view(batch)
+    return presented(view, 202, {**headers, "Retry-After": str(view["poll_after_s"])})
+
+
+def _applied(wait: query.Wait) -> dict[str, str]:
+    return {"Preference-Applied": f"wait={wait.seconds:g}"} if wait.preferred else {}
+
+
+@blueprint.get("")
+def list_batches() -> Response:
+    wanted, limit = query.batch_filter(request), query.limit_of(request)
+    rows = operations().list_batches(wanted, before=query.cursor_of(request), limit=limit + 1)
+    now_ms = operations().now_ms()
+    views = [batch_view(row, now_ms) for row in rows[:limit]]
+    return _page(views, rows[limit - 1].key if len(rows) > limit else None)
+
+
+@blueprint.get("/<batch_id>")
+def show_batch(batch_id: str) -> Response:
+    query.refuse_unknown(request, ("wait",))
+    headers = dict(NO_STORE)
+    wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
+    batch = operations().show_batch(batch_id)
+    if wait and operations().wait_for_end(batch_id, wait.seconds):
+        headers |= _applied(wait)
+        batch = operations().show_batch(batch_id)
+    view = batch_view(batch, operations().now_ms())
+    if view["poll_after_s"] is not None:
+        headers["Retry-After"] = str(view["poll_after_s"])
+    response = presented(view, 200, headers)
+    # weak: two answers with one tag tell of the same events, read at different moments
+    response.set_etag(str(batch.version), weak=True)
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.delete("/<batch_id>")
+def delete_batch(batch_id: str) -> Response:
+    operations().delete_batch(batch_id)
+    return Response(status=204)
+
+
+@blueprint.get("/<batch_id>/jobs")
+def list_jobs(batch_id: str) -> Response:
+    query.refuse_unknown(request, ("status", "limit", "cursor"))
+    page, end = _job_page(batch_id, query.choice(request, "status", JOB_STATUSES))
+    views = [job_view(page.batch, job, page.earlier.get(job.key, [])) for job in page.jobs]
+    return _page(views, end)
+
+
+@blueprint.get("/<batch_id>/results")
+def list_results(batch_id: str) -> Response:
+    query.refuse_unknown(request, ("format", "limit", "cursor"))
+    chosen = _format()
+    if chosen == "json":
+        page, end = _job_page(batch_id, None)
+        return _page([result_view(page.batch, job) for job in page.jobs], end)
+    pages = operations().job_pages(operations().show_batch(batch_id).id)
+    lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
+    return Response(lines, content_type=f"{FORMATS[chosen]}; charset=utf-8", headers=NO_STORE)
+
+
+@blueprint.get("/<batch_id>/console")
+def show_console(batch_id: str) -> Response:
+    query.refuse_unknown(request, ())
+    operations().show_batch(batch_id)  # a stream can't turn into a 404 once it has begun
+    text = operations().console(batch_id)
+    return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
+
+
+@blueprint.post("/<batch_id>/cancel")
+def cancel_batch(batch_id: str) -> Response:
+    cancelled, had_ended = operations().cancel_batch(batch_id)
+    view = {"cancelled_queued": cancelled.queued, "still_running": cancelled.running}
+    return presented(view, 200 if had_ended else 202, NO_STORE)
+
+
+@blueprint.post("/<batch_id>/retry")
+def retry_batch(batch_id: str) -> Response:
+    states = _retry_states()
+    return _answer(operations().retry(batch_id, states), None)
+
+
+def _retry_states() -> list[str]:
+    body = Body(request, limit=65_536, limit_name="of this route").all()
+    raw = parse_json(body) if body else {}
+    allowed = ("failed", "cancelled", "succeeded")
+    states = raw.get("status", ["failed", "cancelled"]) if isinstance(raw, dict) else None
+    alone = isinstance(states, list) and set(raw) <= {"status"}
+    if alone and states and all(state in allowed for state in states):
+        return list(states)
+    raise Invalid(
+        [Flaw("/status", f"must be a list of {', '.join(allowed)}; nothing else is allowed")]
+    )
+
+
+def _job_page(batch_id: str, status: str | None) -> tuple[JobPage, int | None]:
+    """A page of jobs, and the cursor of the next one if there is one."""
+    limit, cursor = query.limit_of(request), query.cursor_of(request)
+    after = -1 if cursor is None else cursor
+    page = operations().list_jobs(batch_id, after=after, limit=limit + 1, status=status)
+    shown: Sequence[Row[Any]] = page.jobs[:limit]
+    more = len(page.jobs) > limit
+    return page._replace(jobs=shown), index_of(shown[-1].key) if more else None
+
+
+def _page(items: list[dict[str, Any]], end: int | None) -> Response:
+    headers, link = dict(NO_STORE), None
+    if end is not None:
+        args = {**request.args.to_dict(), "cursor": query.cursor(end)}
+        link = f"{request.path}?{urlencode(args)}"
+        headers["Link"] = f'<{link}>; rel="next"'
+    return presented({"items": items, "next": link}, 200, headers)
+
+
+def _format() -> str:
+    chosen = query.choice(request, "format", FORMATS)
+    if chosen:
+        return chosen
+    accepted = request.accept_mimetypes
+    best = accepted.best_match(FORMATS.values()) if accepted.provided else "application/json"
+    if best is None:
+        raise NotAcceptable(f"results come as {', '.join(FORMATS.values())}")
+    return next(name for name, kind in FORMATS.items() if kind == best)

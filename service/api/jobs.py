@@ -1,0 +1,60 @@
+"""/v1/jobs: one job by its public id, ``<batch id>.<index>``."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response
+
+from service.api.batches import NO_STORE
+from service.api.context import operations
+from service.api.present import job_view, presented, result_view
+from service.errors import NotFound, ResultNotReady
+from service.model import ENDED, MAX_INDEX_BITS
+from service.operations import JobPage
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
+
+_JOB_ID = re.compile(r"([0-9a-f-]{36})\.(0|[1-9][0-9]{0,8})")
+
+
+@blueprint.get("/<job_id>")
+def show_job(job_id: str) -> Response:
+    return _presented(operations().show_job(*_parts(job_id)))
+
+
+@blueprint.get("/<job_id>/result")
+def show_result(job_id: str) -> Response:
+    page = operations().show_job(*_parts(job_id))
+    job = page.jobs[0]
+    if job.state not in ENDED:
+        raise ResultNotReady(f"job {job_id} is {job.state}; its result is not there yet")
+    return presented(result_view(page.batch, job))
+
+
+@blueprint.get("/<job_id>/console")
+def show_job_console(job_id: str) -> Response:
+    batch_id, index = _parts(job_id)
+    operations().show_job(batch_id, index)
+    text = operations().job_console(batch_id, index)
+    return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
+
+
+@blueprint.post("/<job_id>/cancel")
+def cancel_job(job_id: str) -> Response:
+    batch_id, index = _parts(job_id)
+    had_ended = operations().show_job(batch_id, index).jobs[0].state in ENDED
+    return _presented(operations().cancel_job(batch_id, index), 200 if had_ended else 202)
+
+
+def _presented(page: JobPage, status: int = 200) -> Response:
+    job = page.jobs[0]
+    view = job_view(page.batch, job, page.earlier.get(job.key, []))
+    return presented(view, status, NO_STORE)
+
+
+def _parts(job_id: str) -> tuple[str, int]:
+    found = _JOB_ID.fullmatch(job_id)
+    if not found or int(found[2]) >> MAX_INDEX_BITS:
+        raise NotFound("there is no such job; a job's id is <batch id>.<index>")
+    return found[1], int(found[2])

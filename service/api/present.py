@@ -1,0 +1,217 @@
+"""Rows of the store as clients see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Row
+
+from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, index_of
+from service.store import queries
+
+ETA_AFTER = 5
+"""Jobs that must have ended before their rate says anything about the rest."""
+
+COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(dumps(value) + "\n", status, content_type="application/json")
+    response.headers.update(dict(headers or {}))
+    return response
+
+
+def timestamp(moment_ms: int | None) -> str | None:
+    """RFC 3339, UTC, milliseconds."""
+    if moment_ms is None:
+        return None
+    text = datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+# --- batches --------------------------------------------------------------------------------
+
+
+def batch_view(batch: Row[Any], now_ms: int) -> dict[str, Any]:
+    """The status document: bounded in size, whatever the batch holds."""
+    ended = batch.status in BATCH_ENDED
+    elapsed_ms = _elapsed_ms(batch, now_ms)
+    eta_s = _eta_s(batch, elapsed_ms)
+    return {
+        **_chosen(batch),
+        "status": batch.status,
+        "outcome": batch.outcome,
+        "counts": {name: getattr(batch, name) for name in COUNTS},
+        "concurrency": _concurrency(batch, elapsed_ms, now_ms),
+        "elapsed_s": None if elapsed_ms is None else round(elapsed_ms / 1000, 3),
+        "created_at": timestamp(batch.created_ms),
+        "started_at": timestamp(batch.started_ms),
+        "finished_at": timestamp(batch.finished_ms) if ended else None,
+        "expires_at": timestamp(batch.expires_ms),
+        "eta_s": eta_s,
+        "poll_after_s": None if ended else poll_after_s(eta_s),
+        "retry_of": batch.retry_of,
+        "links": _links(batch),
+    }
+
+
+def created_view(batch: Row[Any]) -> dict[str, Any]:
+    """The batch as it was when it was accepted: the same answer however often it is asked for."""
+    return {
+        **_chosen(batch),
+        "status": BatchStatus.QUEUED,
+        "outcome": None,
+        "counts": {**dict.fromkeys(COUNTS, 0), "total": batch.total, "queued": batch.total},
+        "concurrency": {"average": None, "peak": 0, "cpu_parallelism": None},
+        "elapsed_s": None,
+        "created_at": timestamp(batch.created_ms),
+        "started_at": None,
+        "finished_at": None,
+        "expires_at": None,
+        "eta_s": None,
+        "poll_after_s": poll_after_s(None),
+        "retry_of": batch.retry_of,
+        "links": _links(batch),
+    }
+
+
+def _chosen(batch: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "name": batch.name,
+        "labels": queries.labels_of(batch),
+        "executor": batch.executor,
+        "max_workers": batch.max_workers,
+        "lock": batch.lock,
+        "priority": batch.priority,
+    }
+
+
+def _links(batch: Row[Any]) -> dict[str, str]:
+    base = batch_path(batch.id)
+    parts = ("jobs", "results", "console", "cancel")
+    return {"self": base, **{part: f"{base}/{part}" for part in parts}}
+
+
+def batch_path(batch_id: str) -> str:
+    return f"/v1/batches/{batch_id}"
+
+
+def _elapsed_ms(batch: Row[Any], now_ms: int) -> int | None:
+    if batch.started_ms is None:
+        return None
+    end = int(batch.finished_ms or now_ms) if batch.status in BATCH_ENDED else now_ms
+    return max(0, end - int(batch.started_ms))
+
+
+def _concurrency(batch: Row[Any], elapsed_ms: int | None, now_ms: int) -> dict[str, Any]:
+    """Sums of run and CPU time over elapsed time; ``peak`` is of jobs that were on a thread."""
+    if not elapsed_ms:
+        return {"average": None, "peak": batch.peak, "cpu_parallelism": None}
+    live_ms = batch.running * now_ms - batch.live_claimed_ms
+    average = (batch.run_ms + max(0, live_ms)) / elapsed_ms
+    return {
+        "average": round(average, 2),
+        "peak": max(batch.peak, 1 if batch.running else 0),
+        "cpu_parallelism": round(batch.cpu_us / 1000 / elapsed_ms, 2),
+    }
+
+
+def _eta_s(batch: Row[Any], elapsed_ms: int | None) -> int | None:
+    ended: int = batch.succeeded + batch.failed + batch.cancelled
+    if batch.status in BATCH_ENDED or ended < ETA_AFTER or not elapsed_ms:
+        return None
+    return ceil((int(batch.total) - ended) * elapsed_ms / ended / 1000)
+
+
+def poll_after_s(eta_s: int | None) -> int:
+    """A tenth of the rest: between one second and half a minute."""
+    return min(30, max(1, (eta_s or 0) // 10))
+
+
+# --- jobs -----------------------------------------------------------------------------------
+
+
+def job_id(batch: Row[Any], job: Row[Any]) -> str:
+    return f"{batch.id}.{index_of(job.key)}"
+
+
+def job_status(job: Row[Any]) -> str:
+    if job.state == JobState.WAITING:
+        return "queued"
+    if job.state == JobState.RUNNING and job.cancelling:
+        return "cancelling"
+    return str(job.state)
+
+
+def job_view(batch: Row[Any], job: Row[Any], earlier: Sequence[Row[Any]]) -> dict[str, Any]:
+    return {
+        "id": job_id(batch, job),
+        "batch_id": batch.id,
+        "index": index_of(job.key),
+        "custom_id": job.custom_id,
+        "type": job.type,
+        "params": json.loads(job.params),
+        "status": job_status(job),
+        "wait_reason": _wait_reason(batch, job),
+        "attempts": [*map(_earlier_attempt, earlier), *_last_attempt(job)],
+        "result": _loaded(job.result),
+        "error": _loaded(job.error),
+    }
+
+
+def result_view(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
+    """A line of the results: every job has one, ended or not."""
+    return {
+        "seq": queries.result_seq(job),
+        "index": index_of(job.key),
+        "custom_id": job.custom_id,
+        "job_id": job_id(batch, job),
+        "type": job.type,
+        "status": job_status(job),
+        "error": _loaded(job.error),
+        "result": _loaded(job.result),
+    }
+
+
+def _wait_reason(batch: Row[Any], job: Row[Any]) -> str | None:
+    if job.state == JobState.WAITING:
+        return str(job.wait_reason)
+    if job.state != JobState.QUEUED:
+        return None
+    return "batch_limit" if batch.running >= batch.width else "pool_full"
+
+
+def _earlier_attempt(attempt: Row[Any]) -> dict[str, Any]:
+    return _attempt_view(attempt.n, attempt)
+
+
+def _last_attempt(job: Row[Any]) -> list[dict[str, Any]]:
+    """The attempt that the job's own row tells of: one that runs, or the one that ended it."""
+    runs_or_ran = job.state == JobState.RUNNING or (job.state in ENDED and job.started_ms)
+    return [_attempt_view(job.attempt, job)] if runs_or_ran else []
+
+
+def _attempt_view(n: int, row: Row[Any]) -> dict[str, Any]:
+    return {
+        "n": n,
+        "thread": row.thread or None,
+        "queued_at": timestamp(row.queued_ms),
+        "started_at": timestamp(row.started_ms),
+        "finished_at": timestamp(row.finished_ms),
+        "cpu_ms": None if row.cpu_us is None else row.cpu_us / 1000,
+        "error": _loaded(row.error),
+    }
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else json.loads(text)

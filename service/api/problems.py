@@ -1,0 +1,97 @@
+"""Errors as ``application/problem+json`` (RFC 9457): the one place where they meet HTTP."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from service import errors
+from service.api.present import dumps
+
+MAX_FLAWS = 100
+"""Flaws listed in one answer; how many more there are is said beside them."""
+
+STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
+    errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Expired: HTTPStatus.GONE,
+    errors.ResultNotReady: HTTPStatus.CONFLICT,
+    errors.BatchActive: HTTPStatus.CONFLICT,
+    errors.NothingToRetry: HTTPStatus.CONFLICT,
+    errors.KeyInFlight: HTTPStatus.CONFLICT,
+    errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+log = logging.getLogger(__name__)
+
+
+def problem(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **more: Any,
+) -> Response:
+    body = {
+        "type": f"urn:jobspool:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "request_id": g.get("request_id"),
+        **more,
+    }
+    response = Response(dumps(body), status, content_type="application/problem+json")
+    response.headers.update(headers or {})
+    return response
+
+
+def register_problems(app: Flask) -> None:
+    app.register_error_handler(errors.JobspoolError, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+
+
+def _known(error: errors.JobspoolError) -> Response:
+    status = STATUS.get(type(error))
+    if status is None:
+        return _unknown(error)
+    headers: dict[str, str] = {}
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    more = _listed(error.flaws) if isinstance(error, errors.Invalid) else {}
+    return problem(status, error.code, error.detail, headers=headers, **more)
+
+
+def _listed(flaws: list[errors.Flaw]) -> dict[str, Any]:
+    more: dict[str, Any] = {"errors": [flaw._asdict() for flaw in flaws[:MAX_FLAWS]]}
+    if len(flaws) > MAX_FLAWS:
+        more["errors_left_out"] = len(flaws) - MAX_FLAWS
+    return more
+
+
+def _http(error: HTTPException) -> Response:
+    """What Flask itself refuses: an unknown path, a method that is not there."""
+    status = HTTPStatus(error.code or 500)
+    code = status.phrase.lower().replace(" ", "-")
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return problem(status, code, error.description or status.phrase, headers=headers)
+
+
+def _unknown(error: Exception) -> Response:
+    log.error("request %s failed", g.get("request_id"), exc_info=error)
+    detail = "Something went wrong here; quote the request_id when you report it."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

@@ -1,0 +1,177 @@
+"""Query parameters and request headers, read strictly."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from flask import Request
+from pydantic import ValidationError
+
+from service.api.submission import Defaults, OptionsIn, flaws_of
+from service.errors import Flaw, Invalid, Malformed
+from service.model import BatchOptions
+from service.store.queries import BatchFilter
+
+MAX_LIMIT = 1_000
+DEFAULT_LIMIT = 100
+
+_OPTIONS = {"name", "executor", "max_workers", "lock", "priority", "ttl_s"}
+_DEFAULTS = {"timeout_s", "max_attempts"}
+_KEY = re.compile(r'"([\x20\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e][\x21-\x7e]{0,254})')
+
+
+class Wait(NamedTuple):
+    """How long the client wants to wait, and whether by ``Prefer`` (which may be ignored)."""
+
+    seconds: float
+    preferred: bool
+
+
+def refuse_unknown(request: Request, known: Iterable[str]) -> None:
+    """An unknown or repeated parameter is an error: a misspelt one would be ignored silently."""
+    allowed = sorted(known)
+    flaws = [
+        Flaw(f"/query/{name}", f"there is no such parameter; there are {', '.join(allowed)}")
+        if name not in allowed
+        else Flaw(f"/query/{name}", "given more than once")
+        for name, values in request.args.lists()
+        if name not in allowed or (len(values) > 1 and name != "label")
+    ]
+    if flaws:
+        raise Invalid(flaws)
+
+
+def wait_of(request: Request, *, most_s: float) -> Wait | None:
+    """``?wait=N``, or else ``Prefer: wait=N`` (RFC 7240), which is cut to what is allowed."""
+    text = request.args.get("wait")
+    if text is not None:
+        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or float(text) > most_s:
+            flaw = Flaw("/query/wait", f"must be a number of seconds from 0 to {most_s:g}")
+            raise Invalid([flaw])
+        return Wait(float(text), preferred=False)
+    for preference in request.headers.get("Prefer", "").split(","):
+        if found := re.fullmatch(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(;.*)?', preference):
+            return Wait(min(most_s, float(found[1])), preferred=True)
+    return None
+
+
+def flag(request: Request, name: str) -> bool:
+    text = request.args.get(name)
+    if text not in (None, "true", "false"):
+        raise Invalid([Flaw(f"/query/{name}", "must be true or false")])
+    return text == "true"
+
+
+def limit_of(request: Request) -> int:
+    text = request.args.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise Invalid([Flaw("/query/limit", f"must be a whole number from 1 to {MAX_LIMIT}")])
+    return int(text)
+
+
+def choice(request: Request, name: str, allowed: Iterable[str]) -> str | None:
+    text = request.args.get(name)
+    if text is not None and text not in allowed:
+        raise Invalid([Flaw(f"/query/{name}", f"must be one of {', '.join(allowed)}")])
+    return text
+
+
+def cursor_of(request: Request) -> int | None:
+    """Where the page before ended. Opaque to clients: only ever one that ``next`` held."""
+    text = request.args.get("cursor")
+    if text is None:
+        return None
+    try:
+        number = int.from_bytes(base64.urlsafe_b64decode(text + "==="))
+    except ValueError:
+        number = -1
+    if number < 0 or cursor(number) != text:
+        raise Invalid([Flaw("/query/cursor", "is not a cursor that this service gave out")])
+    return number
+
+
+def cursor(number: int) -> str:
+    return base64.urlsafe_b64encode(number.to_bytes(8)).rstrip(b"=").decode()
+
+
+BATCH_FILTERS = ("status", "outcome", "name", "label", "created_after", "limit", "cursor")
+
+
+def batch_filter(request: Request) -> BatchFilter:
+    refuse_unknown(request, BATCH_FILTERS)
+    return BatchFilter(
+        status=choice(
+            request, "status", ("queued", "running", "cancelling", "completed", "cancelled")
+        ),
+        outcome=choice(request, "outcome", ("succeeded", "partial", "failed", "cancelled")),
+        name=request.args.get("name"),
+        label=_label(request),
+        created_after_ms=_moment(request, "created_after"),
+    )
+
+
+def _label(request: Request) -> tuple[str, str] | None:
+    text = request.args.get("label")
+    if text is None:
+        return None
+    name, separator, value = text.partition("=" if "=" in text else ":")
+    if not separator or not name:
+        raise Invalid([Flaw("/query/label", "must be name=value (or name:value)")])
+    return name, value
+
+
+def _moment(request: Request, name: str) -> int | None:
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise Invalid(
+            [Flaw(f"/query/{name}", "must be an RFC 3339 time, like 2026-01-31T12:00:00Z")]
+        ) from None
+
+
+def options_of(request: Request) -> tuple[BatchOptions, Defaults]:
+    """The batch options that stand in the query beside a text or NDJSON body."""
+    refuse_unknown(request, _OPTIONS | _DEFAULTS | {"label", "wait", "dry_run"})
+    given: dict[str, Any] = {n: _number(v) for n, v in request.args.items() if n in _OPTIONS}
+    if "name" in given:
+        given["name"] = request.args["name"]
+    defaults = {n: _number(v) for n, v in request.args.items() if n in _DEFAULTS}
+    labels = [text.partition("=") for text in request.args.getlist("label")]
+    if labels:
+        given["labels"] = {name: value for name, _, value in labels}
+    try:
+        return OptionsIn.model_validate(given).options(), Defaults.model_validate(defaults)
+    except ValidationError as invalid:
+        flaws = [Flaw(f"/query{pointer}", detail) for pointer, detail in flaws_of(invalid)]
+        raise Invalid(flaws) from None
+
+
+def _number(text: str) -> Any:
+    """Query values are text; the strict models want numbers where they are numbers."""
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
+        return int(text)
+    if re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,18}", text):
+        return float(text)
+    return text
+
+
+def idempotency_key(request: Request) -> str | None:
+    """A hash of the ``Idempotency-Key`` (quoted or bare). Raises Malformed for an odd one."""
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    found = _KEY.fullmatch(text.strip())
+    if not found:
+        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters")
+    return hashlib.sha256((found[1] or found[2]).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Claiming, running and ending jobs on this process's threads."""

@@ -1,0 +1,175 @@
+"""Keeps the threads busy: claims as many jobs as there are free places, and starts them."""
+
+from __future__ import annotations
+
+import logging
+from threading import Condition, Thread
+from time import monotonic
+
+from service.engine.ensemble import Ensembles
+from service.engine.executors import JobExecutor
+from service.engine.registry import FutureRegistry, LiveJob
+from service.engine.runner import Runner
+from service.engine.token import StopToken
+from service.errors import JobCancelled, JobspoolError, StoreUnavailable
+from service.model import Capacity, ClaimedJob, Executor, Outcome
+from service.store.store import Store
+
+LOOK_S = 0.1
+"""How often an idle dispatcher looks for the work of other processes; it costs microseconds."""
+
+PAUSE_S = 0.5
+"""After the store refused a claim."""
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """One thread that claims and submits. Job threads only finish, and wake it."""
+
+    def __init__(
+        self,
+        store: Store,
+        runner: Runner,
+        registry: FutureRegistry,
+        ensembles: Ensembles,
+        executors: dict[Executor, JobExecutor],
+        *,
+        job_timeout_s: float,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._registry = registry
+        self._ensembles = ensembles
+        self._executors = executors
+        self._job_timeout_s = job_timeout_s
+        self.node = 0  # the engine sets it before start, and anew if the node was taken for dead
+        self._signal = Condition()
+        self._work = True  # there may be something to claim; any thread sets; guarded by _signal
+        self._stopping = False  # guarded by _signal
+        self._due_at: float | None = None  # when a delay runs out (monotonic); guarded by _signal
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        self._thread = Thread(target=self._run, name="dispatcher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim no more. Returns once no claim is under way. Safe twice and before start."""
+        with self._signal:
+            self._stopping = True
+            self._signal.notify()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def wake(self) -> None:
+        """There may be work, or room for it."""
+        with self._signal:
+            self._work = True
+            self._signal.notify()
+
+    def wake_in(self, seconds: float) -> None:
+        """A job is due then."""
+        at = monotonic() + seconds
+        with self._signal:
+            if self._due_at is None or at < self._due_at:
+                self._due_at = at
+                self._signal.notify()
+
+    # --- the dispatcher's own thread --------------------------------------------------------
+
+    def _run(self) -> None:
+        with self._store.watch() as others:
+            while self._wait():
+                try:
+                    if others.changed():
+                        self._hear_of_others()
+                    self._wake_due()
+                    self._fill()
+                except StoreUnavailable as error:
+                    log.warning("claiming pauses: %s", error.detail)
+                    self._pause()
+
+    def _wait(self) -> bool:
+        """Sleep until there may be something to do; False when stopping."""
+        with self._signal:
+            if not self._work and not self._stopping:
+                self._signal.wait(self._patience())
+            return not self._stopping
+
+    def _patience(self) -> float:
+        if self._due_at is None:
+            return LOOK_S
+        return min(LOOK_S, max(0.0, self._due_at - monotonic()))
+
+    def _pause(self) -> None:
+        with self._signal:
+            self._work = True
+            if not self._stopping:
+                self._signal.wait(PAUSE_S)
+
+    def _hear_of_others(self) -> None:
+        """Another process wrote: new work perhaps, or a cancel for a job that runs here."""
+        self.wake()
+        self._registry.stop(self._store.cancelling_jobs(self.node), JobCancelled)
+        self._schedule(self._store.next_due_in_s())
+
+    def _wake_due(self) -> None:
+        with self._signal:
+            if self._due_at is None or monotonic() < self._due_at:
+                return
+            self._due_at = None
+        self._schedule(self._store.wake_due())
+        self.wake()
+
+    def _schedule(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.wake_in(seconds)
+
+    def _fill(self) -> None:
+        """Claim until there is nothing to claim, or no place free."""
+        while True:
+            with self._signal:
+                if not self._work or self._stopping:
+                    return
+                self._work = False
+            capacity = self._capacity()
+            if not any(capacity):
+                return  # the next place given back wakes us
+            jobs = self._store.claim(capacity, self.node)
+            for job in jobs:
+                self._submit(job)
+            if jobs:
+                self.wake()  # there may be more where they came from
+
+    def _capacity(self) -> Capacity:
+        return Capacity(**{kind.value: max(0, e.free) for kind, e in self._executors.items()})
+
+    def _submit(self, job: ClaimedJob) -> None:
+        timeout_s = job.timeout_s or self._job_timeout_s
+        token = StopToken(monotonic() + timeout_s)
+        live = LiveJob(job, self.node, timeout_s, token, self._ensembles.join(job.batch))
+        executor = self._executors[job.batch.executor]
+        try:
+            self._registry.reserve(live)
+            live.future = executor.submit(job, lambda: self._play(live, executor))
+        except (JobspoolError, RuntimeError):
+            # no thread to be had, or an earlier run of it is still here: it must not hang as ours
+            log.exception("job %s can't be started now", job.key)
+            executor.give_back(job)
+            self._end(live, self._runner.outcome(live, self._runner.deferred("pool_full", PAUSE_S)))
+
+    def _play(self, live: LiveJob, executor: JobExecutor) -> None:
+        """What a job's thread does."""
+        outcome = self._runner.run(live)
+        executor.give_back(live.job)
+        self._end(live, outcome)
+
+    def _end(self, live: LiveJob, outcome: Outcome) -> None:
+        self._store.finish(live.node, outcome)
+        self._registry.release(live)
+        self._ensembles.leave(live.job.key)
+        if outcome.not_before_ms is not None:
+            self.wake_in(self._store.seconds_until(outcome.not_before_ms))
+        self.wake()

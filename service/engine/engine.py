@@ -1,0 +1,187 @@
+"""The engine of one process: its threads, from the first claim to an orderly stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from service.clock import Clock
+from service.engine.dispatcher import Dispatcher
+from service.engine.ensemble import Ensembles
+from service.engine.executors import (
+    DedicatedExecutor,
+    JobExecutor,
+    PoolExecutor,
+    SequentialExecutor,
+)
+from service.engine.keeper import Keeper, KeeperTimes
+from service.engine.registry import FutureRegistry, LiveJob
+from service.engine.runner import Runner, RunnerLimits, handed_back, overstayed
+from service.errors import JobCancelled, JobHandedBack
+from service.jobs.catalogue import Catalogue
+from service.model import Executor
+from service.settings import Settings
+from service.store.store import Store
+
+LAST_CALL_S = 1.0
+"""After the drain, for jobs to notice that they are to hand back."""
+
+log = logging.getLogger(__name__)
+
+
+class ThreadState(NamedTuple):
+    """The job threads of this process."""
+
+    busy: int
+    idle: int
+    not_returned: int
+
+
+class Engine:
+    """Runs jobs of the store on this process's threads. The constructor starts nothing."""
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, clock: Clock, settings: Settings
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._sequential = SequentialExecutor(settings.dedicated_limit)
+        self._executors: dict[Executor, JobExecutor] = {
+            Executor.POOL: PoolExecutor(settings.pool_size),
+            Executor.DEDICATED: DedicatedExecutor(settings.dedicated_limit),
+            Executor.SEQUENTIAL: self._sequential,
+        }
+        places = settings.pool_size + 2 * settings.dedicated_limit
+        self._registry = FutureRegistry(capacity=places)
+        self._ensembles = Ensembles()
+        limits = RunnerLimits(
+            max_result_bytes=settings.max_result_bytes,
+            max_console_bytes=settings.max_console_bytes,
+            retry_base_s=settings.retry_base_s,
+            retry_max_s=settings.retry_max_s,
+        )
+        self._runner = Runner(catalogue, store, clock, limits)
+        self._dispatcher = Dispatcher(
+            store,
+            self._runner,
+            self._registry,
+            self._ensembles,
+            self._executors,
+            job_timeout_s=settings.job_timeout_s,
+        )
+        self._keeper = Keeper(
+            store,
+            _nodes_folder(settings),
+            KeeperTimes(settings.node_timeout_s, settings.max_crashes),
+            on_node=self._become,
+            on_rescue=self._dispatcher.wake,
+            on_round=self._look_after_threads,
+        )
+        self._running = False
+        self._draining = False  # the stopping thread writes, request threads read
+
+    @property
+    def node(self) -> int:
+        return self._dispatcher.node
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    @property
+    def live(self) -> int:
+        """Live jobs of this process."""
+        return len(self._registry)
+
+    def start(self) -> None:
+        """Join the service: rescue what the dead left, then run what is queued."""
+        self._keeper.start()
+        self._dispatcher.start()
+        self._running = True
+
+    def stop(self, drain_s: float) -> None:
+        """Leave in good order, within ``drain_s`` and about a second.
+
+        No new batches, no new claims; running jobs get ``drain_s``; what has not ended by then
+        is told to stop, and goes back to the queue with its attempt not charged. Queued jobs
+        stay queued. Safe twice and before ``start``.
+        """
+        self._draining = True
+        if not self._running:
+            return
+        self._running = False
+        self._dispatcher.stop()
+        for executor in self._executors.values():
+            executor.shutdown()
+        for live in self._registry.snapshot():
+            if live.future and live.future.cancelled():
+                self._hand_back(live)
+                self._registry.release(live)
+        if not self._registry.wait_empty(drain_s):
+            for live in self._registry.snapshot():
+                live.token.stop(JobHandedBack)
+            self._registry.wait_empty(LAST_CALL_S)
+            for live in self._registry.snapshot():
+                self._hand_back(live)
+        self._keeper.stop()
+        self._keeper.leave()
+
+    def wake(self) -> None:
+        """There is new work in the store."""
+        self._dispatcher.wake()
+
+    def cancel(self, keys: Iterable[int] | None = None, *, batch_key: int | None = None) -> None:
+        """Tell those jobs that run here to stop. The store has been told already."""
+        if batch_key is not None:
+            live = self._registry.snapshot()
+            keys = [one.job.key for one in live if one.job.batch.key == batch_key]
+        self._registry.stop(keys or (), JobCancelled)
+
+    def threads(self) -> ThreadState:
+        live = self._registry.snapshot()
+        lost = sum(one.lost for one in live)
+        pool = self._executors[Executor.POOL]
+        return ThreadState(busy=len(live) - lost, idle=max(0, pool.free), not_returned=lost)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether more than a quarter of the pool's threads have not returned."""
+        return self.threads().not_returned > self._settings.pool_size / 4
+
+    def _become(self, node: int) -> None:
+        """This process is a new node. What still runs was given to others."""
+        self._dispatcher.node = node
+        for live in self._registry.snapshot():
+            live.token.stop(JobHandedBack)
+
+    def _look_after_threads(self) -> None:
+        self._sequential.retire_idle()
+        overdue = monotonic() - self._settings.stop_grace_s
+        for live in self._registry.snapshot():
+            if live.token.asked_before(overdue) and self._registry.give_up(live):
+                self._replace(live)
+
+    def _replace(self, live: LiveJob) -> None:
+        """Its thread should have returned and has not: count it out, and carry on without it.
+
+        A job past its timeout is failed, which is what its client asked for. One that was
+        cancelled stays ``cancelling``: it is still running, and nobody set it an end.
+        """
+        log.warning("job %s has not returned; its thread is replaced", live.job.key)
+        if live.token.timed_out:
+            outcome = self._runner.outcome(live, overstayed(live))
+            self._store.finish(live.node, outcome)
+        self._executors[live.job.batch.executor].replace(live.job)
+        self._dispatcher.wake()
+
+    def _hand_back(self, live: LiveJob) -> None:
+        """On behalf of a thread that did not begin or will not return in time."""
+        self._store.finish(live.node, self._runner.outcome(live, handed_back()))
+
+
+def _nodes_folder(settings: Settings) -> Path:
+    return settings.data_dir / "nodes"

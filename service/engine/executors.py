@@ -1,0 +1,180 @@
+"""How jobs get their threads: a shared pool, a thread each, or one thread for a whole batch.
+
+One contract, three strategies. Places are counted here, because a ThreadPoolExecutor queues
+without limit: a job is claimed only when a place is free, so nothing queues in memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock, Thread
+from typing import Protocol
+
+from service.model import ClaimedJob, index_of
+
+Call = Callable[[], None]
+Ticket = tuple[int, int]
+
+
+def _ticket(job: ClaimedJob) -> Ticket:
+    """Names one execution: a job that was given up may be live a second time."""
+    return job.key, job.attempt
+
+
+class JobExecutor(Protocol):
+    """What the engine asks of a strategy. The dispatcher submits, job threads return."""
+
+    @property
+    def free(self) -> int:
+        """Jobs that can be submitted now without waiting for a thread."""
+
+    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+        """Start ``call`` on a thread. Only for as many jobs as are ``free``."""
+
+    def give_back(self, job: ClaimedJob) -> None:
+        """The job's thread is about to return: its place is free again."""
+
+    def replace(self, job: ClaimedJob) -> None:
+        """The job's thread overstays: make up for its place if the strategy can."""
+
+    def shutdown(self) -> None:
+        """Start nothing more; does not wait. Safe twice and before any submit."""
+
+
+class PoolExecutor:
+    """The shared ThreadPoolExecutor.
+
+    A place whose thread overstays moves, for good, to a spare thread. There are never more
+    overstaying threads replaced than the pool has places, so threads stay under twice its size.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = Lock()
+        self._main = ThreadPoolExecutor(size, thread_name_prefix="pool")  # starts no thread yet
+        # a free place is the pool that has the thread for it; guarded by _lock
+        self._places: deque[ThreadPoolExecutor] = deque([self._main] * size)
+        self._taken: dict[Ticket, ThreadPoolExecutor] = {}  # guarded by _lock
+        self._overstaying: set[Ticket] = set()  # guarded by _lock
+
+    @property
+    def free(self) -> int:
+        return len(self._places)
+
+    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+        with self._lock:
+            pool = self._taken[_ticket(job)] = self._places.popleft()
+        return pool.submit(call)
+
+    def give_back(self, job: ClaimedJob) -> None:
+        ticket = _ticket(job)
+        with self._lock:
+            if ticket in self._taken:
+                self._places.append(self._taken.pop(ticket))
+            self._overstaying.discard(ticket)
+
+    def replace(self, job: ClaimedJob) -> None:
+        ticket = _ticket(job)
+        with self._lock:
+            if ticket not in self._taken or len(self._overstaying) >= self._size:
+                return
+            left = self._taken.pop(ticket)
+            self._overstaying.add(ticket)
+            spare = ThreadPoolExecutor(1, thread_name_prefix="spare")
+            self._places.append(spare)
+        if left is not self._main:
+            left.shutdown(wait=False)  # its only thread leaves when the job returns
+
+    def shutdown(self) -> None:
+        with self._lock:
+            pools = {self._main, *self._places, *self._taken.values()}
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class DedicatedExecutor:
+    """A new thread for each job, named after its place in the batch; capped."""
+
+    def __init__(self, limit: int) -> None:
+        self._lock = Lock()
+        self._free = limit  # guarded by _lock
+
+    @property
+    def free(self) -> int:
+        return self._free
+
+    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+        with self._lock:
+            self._free -= 1
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
+
+        def run() -> None:
+            call()
+            future.set_result(None)
+
+        # daemon: a job that never returns must not keep the process from leaving
+        Thread(target=run, name=f"Thread-{index_of(job.key) + 1}", daemon=True).start()
+        return future
+
+    def give_back(self, job: ClaimedJob) -> None:  # noqa: ARG002
+        with self._lock:
+            self._free += 1
+
+    def replace(self, job: ClaimedJob) -> None:
+        """Nothing to make up for: the cap is on threads, and this one is still there."""
+
+    def shutdown(self) -> None:
+        """Nothing queues here: each thread was started with its job."""
+
+
+class SequentialExecutor:
+    """One thread for each batch, on which its jobs run one after another; batches capped."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = Lock()
+        self._threads: dict[int, ThreadPoolExecutor] = {}  # by batch key; guarded by _lock
+        self._busy: set[int] = set()  # batch keys; guarded by _lock
+
+    @property
+    def free(self) -> int:
+        return self._limit - len(self._busy)
+
+    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+        with self._lock:
+            thread = self._threads.get(job.batch.key)
+            if thread is None:
+                thread = ThreadPoolExecutor(1, thread_name_prefix="sequential")
+                self._threads[job.batch.key] = thread
+            self._busy.add(job.batch.key)
+        return thread.submit(call)
+
+    def give_back(self, job: ClaimedJob) -> None:
+        with self._lock:
+            self._busy.discard(job.batch.key)
+
+    def replace(self, job: ClaimedJob) -> None:
+        self._retire(job.batch.key)
+
+    def retire_idle(self) -> None:
+        """Let go of the threads of batches that have nothing running here."""
+        with self._lock:
+            idle = [key for key in self._threads if key not in self._busy]
+        for key in idle:
+            self._retire(key)
+
+    def _retire(self, batch_key: int) -> None:
+        with self._lock:
+            thread = self._threads.pop(batch_key, None)
+            self._busy.discard(batch_key)
+        if thread:
+            thread.shutdown(wait=False)
+
+    def shutdown(self) -> None:
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,137 @@
+"""What must be done by the clock: heartbeat, rescue, overstaying threads, expiry."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+from typing import NamedTuple
+
+from service.clock import boot_id
+from service.engine.liveness import LifeLock, is_dead, remove_lock
+from service.errors import StoreUnavailable
+from service.store.store import Store
+
+ROUND_S = 0.4
+"""How often a dead process is looked for: rescue must begin within a second."""
+
+HEARTBEAT_S = 3.0
+EXPIRE_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class KeeperTimes(NamedTuple):
+    node_timeout_s: float
+    max_crashes: int
+
+
+class Keeper:
+    """Keeps this process a node, and looks after those that are no more.
+
+    ``on_node`` gets the node's key at the start, and a new one if the others took this
+    process for dead (it was frozen, say): what ran under the old key is lost to it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        times: KeeperTimes,
+        *,
+        on_node: Callable[[int], None],
+        on_rescue: Callable[[], None],
+        on_round: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._times = times
+        self._on_node = on_node
+        self._on_rescue = on_rescue
+        self._on_round = on_round
+        self._boot_id = boot_id()
+        self._lock = LifeLock(folder)
+        self._node: int | None = None  # the keeper's thread writes after start
+        self._stop = Event()
+        self._thread: Thread | None = None
+        self._beat_at = 0.0
+        self._expire_at = 0.0
+
+    def start(self) -> None:
+        """Become a node and rescue what dead ones left, then keep on doing so on a thread."""
+        self._lock.acquire()
+        self._join()
+        self._rescue()
+        self._thread = Thread(target=self._run, name="keeper", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; the node stays known until ``leave``. Safe twice and before start."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def leave(self) -> None:
+        """Be a node no more. Call it when all jobs of this process are accounted for."""
+        if self._node is not None:
+            self._store.leave(self._node)
+            self._node = None
+        self._lock.release()
+
+    def _join(self) -> None:
+        self._node = self._store.register(
+            pid=os.getpid(), boot_id=self._boot_id, lock=self._lock.name
+        )
+        self._beat_at = monotonic() + HEARTBEAT_S
+        self._on_node(self._node)
+
+    def _run(self) -> None:
+        while not self._stop.wait(ROUND_S):
+            try:
+                self._beat()
+                self._rescue()
+                self._on_round()
+                self._expire()
+            except StoreUnavailable as error:
+                log.warning("keeping pauses: %s", error.detail)
+            except Exception:
+                log.exception("a round of the keeper failed")
+
+    def _beat(self) -> None:
+        if monotonic() < self._beat_at or self._node is None:
+            return
+        self._beat_at = monotonic() + HEARTBEAT_S
+        if not self._store.beat(self._node):
+            log.warning("this process was taken for dead (node %d); it joins again", self._node)
+            self._join()
+
+    def _rescue(self) -> None:
+        locks = self._store.live_nodes()
+        dead = {key for key, name in locks.items() if is_dead(self._folder, name)}
+        dead |= set(
+            self._store.silent_nodes(boot_id=self._boot_id, timeout_s=self._times.node_timeout_s)
+        )
+        dead.discard(self._node or 0)
+        if not dead:
+            return
+        rescued = self._store.rescue(sorted(dead), max_crashes=self._times.max_crashes)
+        log.warning(
+            "rescued %d jobs of dead processes %s; %d had crashed too often and failed",
+            rescued.requeued,
+            sorted(dead),
+            rescued.failed,
+        )
+        for node in dead:
+            remove_lock(self._folder, locks[node])
+        self._on_rescue()
+
+    def _expire(self) -> None:
+        if monotonic() < self._expire_at:
+            return
+        while self._store.expire_piece() and not self._stop.is_set():
+            pass
+        self._expire_at = monotonic() + EXPIRE_S

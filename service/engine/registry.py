@@ -1,0 +1,94 @@
+"""The live futures of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from threading import Condition
+
+from service.engine.ensemble import Ensemble
+from service.engine.token import StopToken
+from service.errors import AlreadyLive, JobStopped, Saturated
+from service.model import ClaimedJob
+
+
+class LiveJob:
+    """A claimed job, from its reservation until its thread has returned."""
+
+    __slots__ = ("ensemble", "future", "job", "lost", "node", "returned", "timeout_s", "token")
+
+    def __init__(
+        self, job: ClaimedJob, node: int, timeout_s: float, token: StopToken, ensemble: Ensemble
+    ) -> None:
+        self.job = job
+        self.node = node  # the owner that its finish is fenced with
+        self.token = token
+        self.ensemble = ensemble
+        self.future: Future[None] | None = None  # the dispatcher sets it once submitted
+        self.timeout_s = timeout_s
+        self.lost = False  # its thread overstayed and was replaced; guarded by the registry
+        self.returned = False  # guarded by the registry
+
+
+class FutureRegistry:
+    """Live jobs of this process. Not a record of jobs: the store is."""
+
+    def __init__(self, *, capacity: int) -> None:
+        self._capacity = capacity
+        self._changed = Condition()
+        self._live: dict[int, LiveJob] = {}  # dispatcher adds, job threads remove; _changed
+
+    def reserve(self, live: LiveJob) -> None:
+        """Take a place for a job before it is submitted.
+
+        Raises AlreadyLive for a second reservation, Saturated at capacity. A job whose thread
+        never returned does not count: its place was given to another.
+        """
+        key = live.job.key
+        with self._changed:
+            before = self._live.get(key)
+            if before is not None and not before.lost:
+                raise AlreadyLive(f"job {key} is already live")
+            if sum(not other.lost for other in self._live.values()) >= self._capacity:
+                raise Saturated(f"all {self._capacity} places are taken")
+            self._live[key] = live
+
+    def release(self, live: LiveJob) -> None:
+        """The job's thread has returned."""
+        with self._changed:
+            live.returned = True
+            if self._live.get(live.job.key) is live:
+                del self._live[live.job.key]
+            self._changed.notify_all()
+
+    def give_up(self, live: LiveJob) -> bool:
+        """Count the job's thread as not returned; False if it just did."""
+        with self._changed:
+            if live.returned or live.lost:
+                return False
+            live.lost = True
+            self._changed.notify_all()
+            return True
+
+    def stop(self, keys: Iterable[int], reason: type[JobStopped]) -> int:
+        """Tell these jobs to stop; returns how many of them are live here."""
+        with self._changed:
+            found = [self._live[key] for key in keys if key in self._live]
+        for live in found:
+            live.token.stop(reason)
+        return len(found)
+
+    def snapshot(self) -> list[LiveJob]:
+        with self._changed:
+            return list(self._live.values())
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until every thread that can be waited for has returned."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: all(live.lost for live in self._live.values()), timeout_s
+            )
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._live)

@@ -1,0 +1,190 @@
+"""Running one job: from a claimed job to an ``Outcome``. Writes nothing down itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from threading import current_thread
+from typing import NamedTuple
+
+from pydantic import JsonValue, ValidationError
+
+from service.clock import Clock
+from service.engine.context import RunningContext
+from service.engine.registry import LiveJob
+from service.errors import (
+    JobCancelled,
+    JobDeferred,
+    JobFailed,
+    JobHandedBack,
+    JobTimedOut,
+)
+from service.jobs.catalogue import Catalogue
+from service.model import Ending, Outcome, error_json
+from service.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class RunnerLimits(NamedTuple):
+    """Bounds of a run; sizes in bytes, times in seconds."""
+
+    max_result_bytes: int
+    max_console_bytes: int
+    retry_base_s: float
+    retry_max_s: float
+
+
+class Verdict(NamedTuple):
+    """How a run ended, without its times."""
+
+    ending: Ending
+    result: str | None = None
+    error: str | None = None
+    not_before_ms: int | None = None
+    wait_reason: str | None = None
+
+
+class Runner:
+    """Turns a job into an outcome, whatever the job does."""
+
+    def __init__(self, catalogue: Catalogue, store: Store, clock: Clock, limits: RunnerLimits):
+        self._catalogue = catalogue
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+
+    def run(self, live: LiveJob) -> Outcome:
+        """Run the job on the calling thread. Never raises."""
+        started_ms, cpu = self._clock.now_ms(), time.thread_time_ns()
+        with live.ensemble.playing():
+            verdict = self._verdict(live)
+        return self.outcome(
+            live,
+            verdict,
+            started_ms=started_ms,
+            cpu_us=(time.thread_time_ns() - cpu) // 1000,
+            thread=current_thread().name,
+        )
+
+    def outcome(
+        self,
+        live: LiveJob,
+        verdict: Verdict,
+        *,
+        started_ms: int | None = None,
+        cpu_us: int = 0,
+        thread: str = "",
+    ) -> Outcome:
+        """The outcome of a verdict; without times, of a job that others end on its behalf."""
+        job = live.job
+        started_ms = job.claimed_ms if started_ms is None else started_ms
+        return Outcome(
+            key=job.key,
+            attempt=job.attempt,
+            claimed_ms=job.claimed_ms,
+            ending=verdict.ending,
+            result=verdict.result,
+            error=verdict.error,
+            thread=thread,
+            started_ms=started_ms,
+            finished_ms=max(started_ms, self._clock.now_ms()),
+            cpu_us=cpu_us,
+            concurrent=live.ensemble.peak,
+            not_before_ms=verdict.not_before_ms,
+            wait_reason=verdict.wait_reason,
+        )
+
+    def _verdict(self, live: LiveJob) -> Verdict:
+        try:
+            return Verdict(Ending.SUCCEEDED, result=self._result(live))
+        except JobCancelled:
+            return Verdict(Ending.CANCELLED)
+        except JobHandedBack:
+            return handed_back()
+        except JobDeferred as later:
+            return self.deferred(later.reason, later.delay_s)
+        except JobTimedOut:
+            return self._failed(live, timed_out(live))
+        except JobFailed as failed:
+            return self._failed(live, failed)
+        except BaseException as error:
+            log.warning("job %s raised", live.job.key, exc_info=error)
+            return self._failed(live, JobFailed("exception", _described(error), retryable=True))
+
+    def deferred(self, reason: str, delay_s: float) -> Verdict:
+        due = self._clock.now_ms() + int(delay_s * 1000)
+        return Verdict(Ending.DEFERRED, not_before_ms=due, wait_reason=reason)
+
+    def _result(self, live: LiveJob) -> str:
+        job = live.job
+        job_type = self._catalogue.get(job.type)
+        if job_type is None:
+            raise JobFailed("unknown_type", f"job type {job.type!r} is not installed here any more")
+        try:
+            params = job_type.params_model.model_validate_json(job.params)
+        except ValidationError as invalid:
+            raise JobFailed("invalid_params", str(invalid)) from None
+        context = RunningContext(
+            live, self._store, max_console_bytes=self._limits.max_console_bytes
+        )
+        live.token.check()
+        with context.holding_the_stage():
+            return self._encoded(job_type.run(context, params))
+
+    def _encoded(self, result: JsonValue) -> str:
+        try:
+            text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            size = len(text) if text.isascii() else len(text.encode())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
+        if size > self._limits.max_result_bytes:
+            bound = f"{self._limits.max_result_bytes} bytes (max_result_bytes)"
+            raise JobFailed("result_too_large", f"the result has {size} bytes, over {bound}")
+        return text
+
+    def _failed(self, live: LiveJob, failed: JobFailed) -> Verdict:
+        error = error_json(
+            failed.error_code, _storable(failed.detail), retryable=failed.retryable, **failed.extra
+        )
+        text = json.dumps(error)
+        if not failed.retryable or live.job.failures + 1 >= live.job.max_attempts:
+            return Verdict(Ending.FAILED, error=text)
+        due = self._clock.now_ms() + int(1000 * self._backoff_s(live, failed))
+        return Verdict(Ending.FAILED, error=text, not_before_ms=due, wait_reason="retry_backoff")
+
+    def _backoff_s(self, live: LiveJob, failed: JobFailed) -> float:
+        """Full jitter (AWS, "Exponential Backoff and Jitter"), but no earlier than asked for."""
+        ceiling = min(
+            self._limits.retry_max_s, self._limits.retry_base_s * 2.0 ** min(live.job.failures, 30)
+        )
+        return max(random.uniform(0, ceiling), failed.retry_after_s or 0.0)  # noqa: S311
+
+
+def timed_out(live: LiveJob, more: str = "") -> JobFailed:
+    detail = f"ran longer than its timeout of {live.timeout_s:g} s{more}"
+    return JobFailed("timeout", detail, retryable=True)
+
+
+def overstayed(live: LiveJob) -> Verdict:
+    """A job past its timeout whose thread has not returned, and may never."""
+    failed = timed_out(live, "; its thread has not returned")
+    return Verdict(
+        Ending.FAILED, error=json.dumps(error_json("timeout", failed.detail, retryable=True))
+    )
+
+
+def handed_back() -> Verdict:
+    error = error_json("handed_back", "the service was stopping", retryable=True)
+    return Verdict(Ending.HANDED_BACK, error=json.dumps(error))
+
+
+def _described(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def _storable(text: str) -> str:
+    return text[:2000].encode("utf-8", "replace").decode()

@@ -1,0 +1,50 @@
+"""How a job is told to stop. A thread can't be killed, so the job has to look."""
+
+from __future__ import annotations
+
+from threading import Event
+from time import monotonic
+
+from service.errors import JobStopped, JobTimedOut
+
+
+class StopToken:
+    """One job's: set by others, looked at by the job. It stops for the first reason given."""
+
+    def __init__(self, deadline: float) -> None:
+        self._stop = Event()
+        self._reason: type[JobStopped] | None = None  # first setter writes, the job reads
+        self._asked_at: float | None = None  # as _reason; by time.monotonic()
+        self._deadline = deadline  # by time.monotonic()
+
+    def stop(self, reason: type[JobStopped]) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self._asked_at = monotonic()
+        self._stop.set()
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the deadline is over, whatever else the job was told."""
+        return monotonic() >= self._deadline
+
+    def asked_before(self, moment: float) -> bool:
+        """Whether the job should have stopped before a moment of time.monotonic()."""
+        return min(self._deadline, self._asked_at or self._deadline) < moment
+
+    def check(self) -> None:
+        """Raise the reason if there is one, JobTimedOut past the deadline."""
+        if self._reason is not None:
+            raise self._reason
+        if monotonic() >= self._deadline:
+            raise JobTimedOut
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; wakes and raises at once when told to stop, and at the deadline."""
+        self.check()
+        until = monotonic() + seconds
+        self._stop.wait(max(0.0, min(until, self._deadline) - monotonic()))
+        self.check()
+
+    def remaining_s(self) -> float:
+        return max(0.0, self._deadline - monotonic())

@@ -1,0 +1,185 @@
+"""gunicorn: the application, its worker and its hooks.
+
+The service is built in each worker, after the fork: threads and database connections do not
+survive one. Whatever of gunicorn's configuration would split or lose state is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from ipaddress import ip_address
+from math import ceil
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from service.composition import Service
+from service.datadir import DataDirectory
+from service.errors import StartRefused
+from service.settings import Settings
+from service.store.database import Database
+
+WORKER_CLASS = "service.server.Worker"
+
+log = logging.getLogger(__name__)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gthread, with a service in it, and a limit to how long a client may take to ask."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.service: Service | None = None
+        # connections whose request is being read -> until when; request threads add and
+        # remove, the main loop looks; single dict operations, so no lock
+        self._reading: dict[TConn, float] = {}
+
+    # --- the service ------------------------------------------------------------------------
+
+    def load_wsgi(self) -> None:
+        self.service = Service(self.app.settings)
+        self.wsgi = self.service.app
+        self.service.start()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: finish the requests, and at the same time drain the engine."""
+        if self.alive:
+            Thread(target=self.stop_service, name="stop", daemon=True).start()
+        super().handle_exit(sig, frame)
+
+    def stop_service(self, drain_s: float | None = None) -> None:
+        if self.service:
+            self.service.stop(drain_s)
+
+    # --- slow clients -----------------------------------------------------------------------
+
+    def handle(self, conn: TConn) -> Any:
+        self._reading[conn] = monotonic() + self.app.settings.client_timeout_s
+        try:
+            return super().handle(conn)
+        finally:
+            self._reading.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        self._reading.pop(conn, None)  # its headers are all there
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Called by the main loop about once a second: stop waiting for headers that drip.
+
+        gunicorn's own timeout is about the main loop, which beats whatever the clients do;
+        without this, as many clients as there are threads stop the worker.
+        """
+        super().murder_pending()
+        now = monotonic()
+        for conn, until in list(self._reading.items()):
+            if until < now and self._reading.pop(conn, 0.0):
+                try:
+                    conn.sock.shutdown(0)  # socket.SHUT_RD: the reading thread sees the end
+                except OSError:
+                    pass
+
+
+class Application(BaseApplication):  # type: ignore[misc]
+    """gunicorn under our settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in gunicorn_options(self.settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        raise StartRefused("the service is built in its worker: preload_app can't be used")
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "bind": f"{_bracketed(settings.host)}:{settings.port}",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "worker_class": WORKER_CLASS,
+        "keepalive": settings.keepalive_s,
+        "worker_connections": max(1000, settings.threads * 4),
+        # gunicorn kills what is left after this
+        "graceful_timeout": ceil(settings.drain_s + 1.5),
+        "timeout": 60,
+        "control_socket_disable": True,
+        "proc_name": "jobspool",
+        "on_starting": on_starting,
+        "worker_exit": worker_exit,
+    }
+
+
+def on_starting(server: Any) -> None:
+    """Before the first fork, in the master. Raising here stops the start."""
+    refuse_what_splits_state(server.cfg)
+
+
+def refuse_what_splits_state(cfg: Config) -> None:
+    if cfg.preload_app:
+        raise StartRefused(
+            "preload_app builds the service before the fork, where no thread of it survives"
+        )
+    if cfg.max_requests:
+        raise StartRefused(
+            "max_requests makes a worker leave with jobs running; keep it 0 "
+            "(a worker that grows is a bug: report it)"
+        )
+    if cfg.worker_class_str != WORKER_CLASS and not issubclass(cfg.worker_class, Worker):
+        raise StartRefused(f"the worker class must be {WORKER_CLASS}")
+
+
+def worker_exit(_server: Any, worker: Worker) -> None:
+    """gunicorn calls this in the worker, and under some circumstances in the master too."""
+    if worker.pid != os.getpid() or not worker.booted:
+        return
+    orphaned = worker.ppid != os.getppid()
+    # an interrupt or a lost master leaves no time; after a SIGTERM the drain is under way
+    worker.stop_service(0.0 if orphaned or sys.exc_info()[0] is SystemExit else None)
+    logging.shutdown()
+    # Python would join pool threads that may never return
+    os._exit(0)
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until it is told to stop. Raises StartRefused before it listens."""
+    refuse_open_address(settings)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    directory = DataDirectory(settings.data_dir)
+    directory.claim()
+    database = Database(settings.database_path)
+    database.upgrade()
+    database.close()
+    Application(settings).run()
+
+
+def refuse_open_address(settings: Settings) -> None:
+    """Without keys anyone who can connect can submit: then only this machine may connect."""
+    if settings.insecure_bind or _is_loopback(settings.host):
+        return
+    raise StartRefused(
+        f"{settings.host} can be reached from other machines, and the service has no keys: anyone "
+        "there could use it. Listen on 127.0.0.1, or accept that with --insecure-bind"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
