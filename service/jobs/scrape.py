@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import JsonValue
 
-from service.errors import JobFailed
+from service.errors import Flaw, JobFailed
 from service.fetch.client import GuardedClient, any_hop
 from service.fetch.decode import decode
 from service.fetch.exchange import Wanted
@@ -44,15 +44,15 @@ class Scrape(JobType[ScrapeParams]):
         self._client = client
         self._robots = robots
 
-    def check_params(self, params: ScrapeParams) -> list[tuple[str, str]]:
-        """Flaws that depend on the operator's policy, as (pointer below params, detail).
+    def check_params(self, params: ScrapeParams) -> list[Flaw]:
+        """Flaws that depend on the operator's policy. Pointers are below params.
 
         A courtesy to whoever submits. It asks no DNS; the control is at the dialling.
         """
         try:
             check_target(parse_url(params.url), self._client.policy.addresses)
         except JobFailed as error:
-            return [("/url", error.detail)]
+            return [Flaw("/url", error.detail)]
         return []
 
     def run(self, ctx: JobContext, params: ScrapeParams) -> JsonValue:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import nlargest
+from itertools import islice
 from typing import Final
 
 from service.errors import JobFailed
 
-FLOOR_S: Final = 1.0
+FLOOR_S: Final = 0.5
 S_PER_CHAR: Final = 1e-6
 
 # Measured with lexbor of selectolax 1.0, times two: seconds for the square of nested start
@@ -29,12 +30,13 @@ _S_PER_ATTRIBUTE_SQUARED: Final = 3.2e-9
 # as soon as n is large.
 _CHARS_PER_ATTRIBUTE: Final = 4
 
-# Steps so small that the worst piece overshoots the budget by about a quarter of a second.
-_STEP_TAGS: Final = 8_000
-_STEP_CHARS: Final = 32_000
+# Seconds for each element by Beautiful Soup, which is linear but slow.
+_SOUP_S_PER_ELEMENT: Final = 15e-6
 
 # A ">" inside a quoted value: the only way for a tag to reach past one.
 _QUOTED_GT = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
+
+_START = re.compile("<(?!/)")
 
 # Closes whatever tag is open at the end of a piece: in no quotes, in single or in double ones.
 _CLOSING: Final = "'\">"
@@ -47,9 +49,9 @@ class Budget:
         self.limit_s = max(FLOOR_S, chars * S_PER_CHAR)
         self._started = time.thread_time()
 
-    def check(self) -> None:
-        """Raise JobFailed ``parse_budget`` when it is spent."""
-        if time.thread_time() - self._started > self.limit_s:
+    def check(self, share: float = 1.0) -> None:
+        """Raise JobFailed ``parse_budget`` when it, or the share of it, is spent."""
+        if time.thread_time() - self._started > self.limit_s * share:
             raise self.spent()
 
     def spent(self) -> JobFailed:
@@ -59,20 +61,40 @@ class Budget:
         )
 
 
-def cost_bound_s(html: str) -> float:
-    """No parse of the page by lexbor takes longer than about this, end tags ignored."""
-    nested = html.count("<") - html.count("</")
-    attributes = _longest_tag(html) / _CHARS_PER_ATTRIBUTE
-    return _S_PER_NESTED_SQUARED * nested**2 + _S_PER_ATTRIBUTE_SQUARED * attributes**2
+def count_elements(html: str) -> int:
+    """No parser makes more elements of the page than about this."""
+    return html.count("<") - html.count("</")
 
 
-def parse_within(html: str, budget: Budget, parse: Callable[[str], object]) -> None:
-    """Return if ``parse(html)`` will stay in the budget. Raises ``parse_budget`` if not."""
-    if cost_bound_s(html) <= budget.limit_s / 2:
-        return
-    for end in _piece_ends(html):
+def afford_soup(html: str, budget: Budget) -> None:
+    """Return if Beautiful Soup can read the page in the budget. Raises ``parse_budget`` if not."""
+    if count_elements(html) * _SOUP_S_PER_ELEMENT > budget.limit_s:
+        raise budget.spent()
+
+
+def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> None:
+    """Return if ``parse(html)`` by lexbor stays in the budget. Raises ``parse_budget`` if not.
+
+    The pieces may take half of the budget, and are cut so that what each adds should take no
+    more than a quarter: a hostile page is found out before the whole is spent.
+    """
+    share_s = budget.limit_s / 4
+    nested_at_most = int((share_s / _S_PER_NESTED_SQUARED) ** 0.5)
+    attributes_at_most = int((share_s / _S_PER_ATTRIBUTE_SQUARED) ** 0.5)
+    ends: set[int] = set()
+    if count_elements(html) > nested_at_most:
+        ends.update(match.start() for match in _every(nested_at_most, html))
+    if _longest_tag(html) > attributes_at_most * _CHARS_PER_ATTRIBUTE:
+        step = attributes_at_most * _CHARS_PER_ATTRIBUTE
+        ends.update(range(step, len(html), step))
+    for end in sorted(ends):
         parse(html[:end] + _CLOSING)
-        budget.check()
+        budget.check(share=0.5)
+
+
+def _every(n: int, html: str) -> Iterator[re.Match[str]]:
+    """Each n-th start tag."""
+    return islice(_START.finditer(html), n, None, n)
 
 
 def _longest_tag(html: str) -> int:
@@ -80,20 +102,3 @@ def _longest_tag(html: str) -> int:
     gaps = [len(gap) for gap in html.split(">")]
     reach = 1 + len(_QUOTED_GT.findall(html))
     return sum(nlargest(reach, gaps)) if reach < len(gaps) else len(html)
-
-
-def _piece_ends(html: str) -> list[int]:
-    """Where to cut, so that each piece adds a bounded number of tags and characters."""
-    ends: list[int] = []
-    tags, last = 0, 0
-    for start in re.finditer("<(?!/)", html):
-        tags += 1
-        while start.start() - last > _STEP_CHARS:
-            last += _STEP_CHARS
-            ends.append(last)
-            tags = 0
-        if tags >= _STEP_TAGS:
-            last, tags = start.start(), 0
-            ends.append(last)
-    ends.extend(range(last + _STEP_CHARS, len(html), _STEP_CHARS))
-    return ends

@@ -113,4 +113,5 @@ class SoupDocument:
 
 def _remove(tags: Iterable[Any]) -> None:
     for tag in tags:
-        tag.decompose()
+        if not tag.decomposed:  # with one that held it
+            tag.decompose()

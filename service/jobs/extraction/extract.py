@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
-from service.jobs.extraction.budget import Budget, parse_within
+from service.jobs.extraction.budget import Budget, afford_lexbor, afford_soup
 from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument
 from service.jobs.extraction.links import Resolver
 from service.jobs.extraction.selection import pick
@@ -32,13 +32,6 @@ MAX_META_NAME_CHARS: Final = 128
 MAX_META_CHARS: Final = 2_048
 MAX_TEXT_CHARS: Final = 200_000
 
-_DOCUMENTS: Final[Mapping[Parser, Callable[[str], Document]]] = {
-    "lexbor": LexborDocument,
-    "beautifulsoup": SoupDocument,
-}
-# lexbor needs the look ahead of parse_within; libxml2 stops nesting by itself, in linear time.
-_NEEDS_A_LOOK_AHEAD: Final = frozenset({"lexbor"})
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -60,6 +53,14 @@ def extract(
     return _Reading(html, page_url, request, check).result()
 
 
+def _parsed(html: str, parser: Parser, budget: Budget) -> Document:
+    if parser == "lexbor":
+        afford_lexbor(html, budget, LexborDocument)
+        return LexborDocument(html)
+    afford_soup(html, budget)
+    return SoupDocument(html)
+
+
 class _Reading:
     """One page being read. The order of the steps matters: the later ones change the page."""
 
@@ -70,10 +71,7 @@ class _Reading:
         self._check = check
         self._cap = Capper()
         self._budget = Budget(len(html))
-        document = _DOCUMENTS[request.parser]
-        if request.parser in _NEEDS_A_LOOK_AHEAD:
-            parse_within(html, self._budget, document)
-        self._page = document(html)
+        self._page = _parsed(html, request.parser, self._budget)
         self._html = html
         self._pause()
         base = self._first("base[href]", "href")
@@ -137,13 +135,14 @@ class _Reading:
 
     def _headings(self) -> JsonValue:
         elements = self._page.find("h1,h2,h3,h4,h5,h6")
-        return [
-            {
-                "level": int(self._page.tag(element)[1]),
-                "text": self._cap.cut("headings", self._page.text(element), MAX_HEADING_CHARS),
-            }
-            for element in self._at_most(MAX_HEADINGS, elements, "headings")
-        ]
+        if len(elements) > MAX_HEADINGS:
+            self._cap.note("headings")
+        headings: list[JsonValue] = []
+        for element in elements[:MAX_HEADINGS]:
+            self._budget.check()
+            text = self._cap.cut("headings", self._page.text(element), MAX_HEADING_CHARS)
+            headings.append({"level": int(self._page.tag(element)[1]), "text": text})
+        return headings
 
     def _links(self) -> JsonValue:
         links: list[JsonValue] = []
@@ -156,6 +155,7 @@ class _Reading:
             if len(links) == MAX_LINKS or room < 0:
                 self._cap.note("links")
                 break
+            self._budget.check()  # links can be nested, and the text is read anew for each
             text = self._cap.cut("links", self._page.text(element), MAX_LINK_TEXT_CHARS)
             rel = self._attribute(element, "rel")
             links.append(
@@ -191,8 +191,3 @@ class _Reading:
 
     def _attribute(self, element: Any, name: str) -> str | None:
         return self._page.attribute(element, name)
-
-    def _at_most(self, count: int, elements: Any, part: Part) -> Any:
-        if len(elements) > count:
-            self._cap.note(part)
-        return elements[:count]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from service.jobs.extraction.budget import Budget
+from service.jobs.extraction.budget import Budget, count_elements
 from service.jobs.extraction.documents import Document, LexborDocument
 from service.jobs.extraction.selectors import Selector, is_costly
 from service.jobs.extraction.text import Capper
@@ -66,7 +66,6 @@ def _value(page: Document, element: Any, attr: str | None) -> str | None:
 def _afford(page: Document, html: str, css: str, budget: Budget) -> None:
     if not is_costly(css):
         return
-    elements = html.count("<") - html.count("</")
     per_pair_s = _LEXBOR_S_PER_PAIR if isinstance(page, LexborDocument) else _SOUP_S_PER_PAIR
-    if per_pair_s * elements**2 * css.count(":") > budget.limit_s:
+    if per_pair_s * count_elements(html) ** 2 * css.count(":") > budget.limit_s:
         raise budget.spent()
