@@ -21,6 +21,8 @@ LOOK_S = 0.1
 PAUSE_S = 0.5
 """After the store refused a claim."""
 
+_EVERY = frozenset(Executor)
+
 log = logging.getLogger(__name__)
 
 
@@ -45,9 +47,11 @@ class Dispatcher:
         self._job_timeout_s = job_timeout_s
         self.node = 0  # the engine sets it before start, and anew if the node was taken for dead
         self._signal = Condition()
-        self._work = True  # there may be something to claim; any thread sets; guarded by _signal
+        # executors for which there may be something to claim; any thread adds; guarded by _signal
+        self._hungry: set[Executor] = set(Executor)
         self._stopping = False  # guarded by _signal
         self._due_at: float | None = None  # when a delay runs out (monotonic); guarded by _signal
+        self._look_at = 0.0  # the dispatcher's own
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -63,10 +67,10 @@ class Dispatcher:
             self._thread.join()
             self._thread = None
 
-    def wake(self) -> None:
-        """There may be work, or room for it."""
+    def wake(self, executor: Executor | None = None) -> None:
+        """There may be work, or (with its name) an executor has room for it."""
         with self._signal:
-            self._work = True
+            self._hungry |= {executor} if executor else _EVERY
             self._signal.notify()
 
     def wake_in(self, seconds: float) -> None:
@@ -83,7 +87,7 @@ class Dispatcher:
         with self._store.watch() as others:
             while self._wait():
                 try:
-                    if others.changed():
+                    if self._time_to_look() and others.changed():
                         self._hear_of_others()
                     self._wake_due()
                     self._fill()
@@ -94,7 +98,7 @@ class Dispatcher:
     def _wait(self) -> bool:
         """Sleep until there may be something to do; False when stopping."""
         with self._signal:
-            if not self._work and not self._stopping:
+            if not self._hungry and not self._stopping:
                 self._signal.wait(self._patience())
             return not self._stopping
 
@@ -103,9 +107,17 @@ class Dispatcher:
             return LOOK_S
         return min(LOOK_S, max(0.0, self._due_at - monotonic()))
 
+    def _time_to_look(self) -> bool:
+        """Also this process's own commits look like news, so it does not look all the time."""
+        now = monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + LOOK_S
+        return True
+
     def _pause(self) -> None:
         with self._signal:
-            self._work = True
+            self._hungry |= _EVERY
             if not self._stopping:
                 self._signal.wait(PAUSE_S)
 
@@ -129,22 +141,20 @@ class Dispatcher:
 
     def _fill(self) -> None:
         """Claim until there is nothing to claim, or no place free."""
-        while True:
-            with self._signal:
-                if not self._work or self._stopping:
-                    return
-                self._work = False
-            capacity = self._capacity()
-            if not any(capacity):
-                return  # the next place given back wakes us
+        while any(capacity := self._capacity()):
             jobs = self._store.claim(capacity, self.node)
             for job in jobs:
                 self._submit(job)
-            if jobs:
-                self.wake()  # there may be more where they came from
 
     def _capacity(self) -> Capacity:
-        return Capacity(**{kind.value: max(0, e.free) for kind, e in self._executors.items()})
+        """Free places of the executors that may have work; each is asked once for a wake."""
+        with self._signal:
+            hungry, self._hungry = self._hungry, set()
+            if self._stopping:
+                hungry = set()
+        return Capacity(
+            **{kind.value: e.free if kind in hungry else 0 for kind, e in self._executors.items()}
+        )
 
     def _submit(self, job: ClaimedJob) -> None:
         timeout_s = job.timeout_s or self._job_timeout_s
@@ -172,4 +182,4 @@ class Dispatcher:
         self._ensembles.leave(live.job.key)
         if outcome.not_before_ms is not None:
             self.wake_in(self._store.seconds_until(outcome.not_before_ms))
-        self.wake()
+        self.wake(live.job.batch.executor)
