@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 from urllib.parse import urljoin
 
@@ -17,12 +18,15 @@ from service.fetch.url import Url, check_target, parse_url
 from service.fetch.wire import Wire
 
 IDLE_WIRES: Final = 64
+_CLOSE_S: Final = 1.0
 
 # What may follow a redirect to another origin. Anything else that a job sends may be a
 # credential, whatever its name.
 _HARMLESS: Final = frozenset({"accept", "accept-language", "cache-control", "dnt", "pragma"})
 
 ANYTHING: Final = Wanted()
+
+_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def never_stop() -> None:
@@ -62,7 +66,7 @@ class GuardedClient:
     ) -> Response:
         """Fetch a URL, following redirects.
 
-        ``stop`` is asked all the while, at least once a second; what it raises is raised here.
+        ``stop`` is asked all the while, at least twice a second; what it raises is raised here.
         ``before_hop`` is called with each URL before it is asked for, and may raise to refuse.
         Raises JobFailed with a code of docs/scraping; a status other than 2xx is ``http_status``.
         """
@@ -88,12 +92,15 @@ class GuardedClient:
             hop = target
 
     def close(self) -> None:
-        """Close idle connections; those in use are closed when their fetch ends. Safe twice."""
+        """Close idle connections; those in use are closed when their fetch ends. Safe twice.
+
+        Returns within a second.
+        """
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for wire in idle:
-            wire.close()
+        if idle:
+            _close_aside(*idle).join(_CLOSE_S)
 
     def _exchange(
         self,
@@ -115,7 +122,9 @@ class GuardedClient:
     def _redirected(self, origin: Url, location: str) -> Url:
         """Where a redirect leads (RFC 9110 section 10.2.2)."""
         try:
-            target = parse_url(urljoin(str(origin), location.replace(" ", "%20")))
+            location = location.replace(" ", "%20")
+            absolute = _HAS_SCHEME.match(location) is not None
+            target = parse_url(location if absolute else urljoin(str(origin), location))
         except ValueError:  # urljoin: brackets that are no IPv6 address
             raise JobFailed("bad_url", "the redirect's target is not a valid URL") from None
         downgraded = origin.scheme == "https" and target.scheme == "http"
@@ -131,10 +140,23 @@ class GuardedClient:
 
     def _give_back(self, wire: Wire) -> None:
         with self._lock:
-            if not self._closed and len(self._idle) < IDLE_WIRES:
+            keep = not (wire.stuck or self._closed or len(self._idle) == IDLE_WIRES)
+            if keep:
                 self._idle.append(wire)
-                return
-        wire.close()
+        if not keep:
+            _close_aside(wire)
+
+
+def _close_aside(*wires: Wire) -> Thread:
+    """Close wires on a thread of their own, which a DNS server that says nothing may hold up."""
+
+    def close() -> None:
+        for wire in wires:
+            wire.close()
+
+    thread = Thread(target=close, name="fetch-close", daemon=True)
+    thread.start()
+    return thread
 
 
 def _headers_for(headers: Mapping[str, str], origin: Url, target: Url) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """One request and its response: what libcurl asks and tells on the way.
 
-libcurl calls these methods from the thread that waits in ``perform``. An exception that left
-one would be printed and lost, so each outcome is kept here and the transfer is stopped by a
-return value; ``Wire`` raises it afterwards.
+libcurl calls ``open_socket``, ``connected``, ``header`` and ``content``. An exception that left
+one of them would be printed and lost, so they keep the failure here and stop the transfer by
+what they return; ``Wire`` raises it afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from service.errors import JobFailed
 from service.fetch.policy import FetchPolicy
 from service.fetch.response import Head
 
-GO_ON: Final = 0
 STOP: Final = -1
 
 # What libcurl was built to decode and what it is told to ask for.
@@ -54,11 +53,13 @@ class Exchange:
         self._header_bytes = 0
         self._body_bytes = 0
         self._chunks: list[bytes] = []
-        self._blocked: JobFailed | None = None
+        self._opened: list[socket.socket] = []
+        self.blocked: JobFailed | None = None  # an address of the host is forbidden
         self._head_ended = False
         self.head: Head | None = None
+        self.resolved = False  # DNS has answered, or was not asked
         self.enough = False  # stopped on purpose: what is here is all that is wanted
-        self.failure: BaseException | None = None  # stopped on purpose: raise this
+        self.failure: JobFailed | None = None  # stopped on purpose: raise this
 
     @property
     def body(self) -> bytes:
@@ -68,21 +69,25 @@ class Exchange:
     def open_socket(self, purpose: int, address: pycurl.CurlSockAddr) -> socket.socket | int:
         """Every connection begins here, with the address that is really dialled."""
         del purpose
+        self.resolved = True
+        if self._dialled is None or self._connected:
+            self._dialled, self._connected = time.monotonic(), False
+        family, kind, protocol, where = address
+        if family not in (socket.AF_INET, socket.AF_INET6) or not self._permits(*where[:2]):
+            return int(pycurl.SOCKET_BAD)
         try:
-            self._dialled = self._dialled or time.monotonic()
-            family, kind, protocol, where = address
-            if family not in (socket.AF_INET, socket.AF_INET6) or not self._permits(*where[:2]):
-                return int(pycurl.SOCKET_BAD)
-            return socket.socket(family, kind, protocol)
+            opened = socket.socket(family, kind, protocol)
         except OSError:
             return int(pycurl.SOCKET_BAD)
+        self._opened.append(opened)
+        return opened
 
     def connected(self, address: str, _local: str, port: int, _local_port: int) -> int:
         """Connected, or found a connection to use again: look once more before asking."""
-        self._connected = True
+        self._connected = self.resolved = True
         if self._permits(address, port):
             return int(pycurl.PREREQFUNC_OK)
-        self.failure = self._blocked
+        self.failure = self.blocked
         return int(pycurl.PREREQFUNC_ABORT)
 
     def header(self, line: bytes) -> int | None:
@@ -115,26 +120,36 @@ class Exchange:
             return STOP
         return self._fail("too_large", f"the content is over {self._max_body} bytes")
 
-    def progress(self, _total: int, wire_bytes: int, _up_total: int, _up: int) -> int:
-        """Often while bytes move, about once a second while none do."""
-        try:
-            self._stop()
-        except BaseException as stopped:  # noqa: BLE001 - it can't cross libcurl; Wire raises it
-            self.failure = stopped
-            return STOP
-        if wire_bytes > self._policy.max_wire_bytes:
-            return self._too_much_wire()
-        if not self._connected:
-            return self._still_connecting()
-        return GO_ON
+    def look_around(self, wire_bytes: int) -> None:
+        """Between libcurl's steps: raise if the job was stopped or a bound is passed."""
+        self._stop()
+        self.check_wire(wire_bytes)
+        if self.patience_s() > 0:
+            return
+        if self._dialled is None:
+            bound = self._policy.dns_s
+            raise JobFailed("dns_error", f"DNS took longer than {bound:g} s", retryable=True)
+        bound = self._policy.connect_s
+        raise JobFailed("timeout", f"connecting took longer than {bound:g} s", retryable=True)
 
-    def unreachable(self) -> JobFailed | None:
-        """Why no connection came about, if it is that its addresses are forbidden."""
-        return self._blocked
+    def patience_s(self) -> float:
+        """Seconds until DNS or connecting has taken too long; infinite once connected."""
+        if self._connected:
+            return float("inf")
+        if self._dialled is None:
+            return self._started + self._policy.dns_s - time.monotonic()
+        return self._dialled + self._policy.connect_s - time.monotonic()
 
-    def within_wire_bound(self, wire_bytes: int) -> bool:
-        """The last look, for what arrived after the last ``progress``."""
-        return wire_bytes <= self._policy.max_wire_bytes or self._too_much_wire() == GO_ON
+    def check_wire(self, wire_bytes: int) -> None:
+        """Raise if the content is larger, as it is sent, than it may be."""
+        if wire_bytes > self._policy.max_wire_bytes and not self.enough:
+            raise self._too_much_wire()
+
+    def close_sockets(self) -> None:
+        """Give up our ends of the sockets: libcurl took duplicates of them."""
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
 
     def _permits(self, address: str | bytes, port: int) -> bool:
         addresses = self._policy.addresses
@@ -142,7 +157,7 @@ class Exchange:
         if addresses.permits_port(port) and addresses.permits(text):
             return True
         detail = "the host's address or port is not one that may be reached"
-        self._blocked = JobFailed("blocked_target", detail)
+        self.blocked = JobFailed("blocked_target", detail)
         return False
 
     def _begin_head(self, line: bytes) -> int | None:
@@ -169,25 +184,16 @@ class Exchange:
         if types is not None and head.media_type is not None and head.media_type not in types:
             return self._fail("unsupported_type", f"{_shown(head.media_type)} is not supported")
         if head.content_length > self._policy.max_wire_bytes and not self._wanted.cut:
-            return self._too_much_wire()
+            self.failure = self._too_much_wire()
+            return STOP
         return None
 
-    def _still_connecting(self) -> int:
-        now = time.monotonic()
-        if self._dialled is None and now - self._started > self._policy.dns_s:
-            bound = self._policy.dns_s
-            return self._fail("dns_error", f"DNS took longer than {bound:g} s", retryable=True)
-        if self._dialled is not None and now - self._dialled > self._policy.connect_s:
-            bound = self._policy.connect_s
-            return self._fail("timeout", f"connecting took longer than {bound:g} s", retryable=True)
-        return GO_ON
-
-    def _too_much_wire(self) -> int:
+    def _too_much_wire(self) -> JobFailed:
         bound = self._policy.max_wire_bytes
-        return self._fail("too_large", f"the content is over {bound} bytes as it is sent")
+        return JobFailed("too_large", f"the content is over {bound} bytes as it is sent")
 
-    def _fail(self, code: str, detail: str, *, retryable: bool = False) -> int:
-        self.failure = JobFailed(code, detail, retryable=retryable)
+    def _fail(self, code: str, detail: str) -> int:
+        self.failure = JobFailed(code, detail)
         return STOP
 
 

@@ -15,9 +15,8 @@ USER_AGENT: Final = "jobspool/0.1 (+https://github.com/jobspool/jobspool)"
 class FetchPolicy:
     """The bounds of each fetch, redirects included. Times in seconds, sizes in bytes.
 
-    ``total_s`` holds to 200 ms whatever the server does. ``dns_s`` and ``connect_s`` (TCP and
-    TLS together) hold to about a second, because libcurl looks up from a quiet connection
-    once a second; for a host that is written as an address ``connect_s`` is exact.
+    ``total_s`` holds to 200 ms whatever the server does; so do ``dns_s`` and, for TCP and TLS
+    together, ``connect_s``.
     ``ca_file`` is a PEM bundle; None means the one of the certifi distribution.
     """
 

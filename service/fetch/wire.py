@@ -15,12 +15,12 @@ from service.fetch.exchange import CONTENT_CODINGS, Exchange, Wanted
 from service.fetch.policy import FetchPolicy
 from service.fetch.url import Url
 
-# CURLOPT_QUICK_EXIT, which pycurl does not name: without it closing a handle waits for the
-# threads that are still asking DNS, up to half a minute.
-_QUICK_EXIT: Final = 322
-
 _CONNECTIONS_KEPT: Final = 8
 _IDLE_CONNECTION_S: Final = 60
+
+# A cancelled job must notice within 1.2 s.
+_LOOK_AROUND_S: Final = 0.5
+_NO_SOCKET_S: Final = 0.02
 
 
 class Wire:
@@ -33,7 +33,10 @@ class Wire:
     def __init__(self, policy: FetchPolicy) -> None:
         self._policy = policy
         self._exchange: Exchange | None = None
+        self.stuck = False  # DNS has not answered yet: don't use again, and see close
         self._curl = pycurl.Curl()
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, _CONNECTIONS_KEPT)
         self._bind_to_policy()
         self._ignore_surroundings()
         self._bind_callbacks()
@@ -54,25 +57,55 @@ class Wire:
         self._aim(url, headers, deadline)
         self._exchange = exchange
         try:
-            self._curl.perform()
-        except pycurl.error as error:
-            self._judge(exchange, error.args[0], stop)
+            error = self._transfer(exchange)
+            wire_bytes = int(self._curl.getinfo(pycurl.SIZE_DOWNLOAD_T))
         finally:
             self._exchange = None
-        wire_bytes = int(self._curl.getinfo(pycurl.SIZE_DOWNLOAD))
-        if not exchange.enough:
-            exchange.within_wire_bound(wire_bytes)
-        if exchange.failure is not None:
-            raise exchange.failure
+            self.stuck = not exchange.resolved
+            exchange.close_sockets()
+        if error:
+            self._judge(exchange, error, stop)
+        exchange.check_wire(wire_bytes)
         if exchange.head is None or exchange.head.status_code < 200:
             raise JobFailed("bad_response", "the server sent no final answer", retryable=True)
         return exchange, wire_bytes
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Waits for a DNS question that nobody waits for any more.
+
+        That is up to half a minute, and libcurl's way out, CURLMOPT_QUICK_EXIT, is not in pycurl.
+        """
+        self._multi.close()
         self._curl.close()
 
-    def _judge(self, exchange: Exchange, number: int, stop: Callable[[], None]) -> None:
+    def _transfer(self, exchange: Exchange) -> int:
+        """Run the transfer to its end, or away from it. Returns libcurl's error, 0 for none.
+
+        Not ``Curl.perform``: that would not let us look around while it asks DNS or connects.
+        """
+        self._multi.add_handle(self._curl)
+        try:
+            while self._multi.perform()[1]:
+                exchange.look_around(int(self._curl.getinfo(pycurl.SIZE_DOWNLOAD_T)))
+                self._wait(exchange.patience_s())
+            _, _, failed = self._multi.info_read()
+            error = int(failed[0][1]) if failed else 0
+            exchange.resolved |= error == pycurl.E_COULDNT_RESOLVE_HOST
+            return error
+        finally:
+            self._multi.remove_handle(self._curl)
+
+    def _wait(self, patience_s: float) -> None:
+        """Until a socket is ready, libcurl wants to act, or it is time to look around."""
+        wait_s = max(0.0, min(patience_s, _LOOK_AROUND_S))
+        wanted_ms = self._multi.timeout()
+        if wanted_ms >= 0:
+            wait_s = min(wait_s, wanted_ms / 1000)
+        if self._multi.select(wait_s) < 0:  # nothing to wait for yet
+            time.sleep(min(wait_s, _NO_SOCKET_S))
+
+    @staticmethod
+    def _judge(exchange: Exchange, number: int, stop: Callable[[], None]) -> None:
         """Raise what ended the transfer early; return if we ended it with all we wanted."""
         if exchange.failure is not None:
             raise exchange.failure
@@ -81,22 +114,21 @@ class Wire:
         if number == pycurl.E_OPERATION_TIMEDOUT:
             stop()  # a deadline of the job's own is the job's to name
             raise JobFailed("timeout", "the deadline of the fetch has passed", retryable=True)
-        blocked = exchange.unreachable()
-        if number == pycurl.E_COULDNT_CONNECT and blocked is not None:
-            raise blocked
+        if number == pycurl.E_COULDNT_CONNECT and exchange.blocked is not None:
+            raise exchange.blocked
         if number == pycurl.E_RECV_ERROR and exchange.body:
             number = pycurl.E_PARTIAL_FILE
         raise failure.of_curl_error(number)
 
     def _aim(self, url: Url, headers: Mapping[str, str], deadline: float) -> None:
         left_ms = max(1, int((deadline - time.monotonic()) * 1000))
-        dns_s = 0.0 if url.address is not None else self._policy.dns_s
-        connect_ms = int((dns_s + self._policy.connect_s) * 1000)
         curl = self._curl
         curl.setopt(pycurl.URL, str(url))
-        curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in headers.items()])
         curl.setopt(pycurl.TIMEOUT_MS, left_ms)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, min(left_ms, connect_ms)))
+        curl.setopt(pycurl.CONNECTTIMEOUT_MS, left_ms)  # Exchange.patience_s is stricter
+        curl.unsetopt(pycurl.HTTPHEADER)  # an empty list would leave those of the last request
+        if headers:
+            curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in headers.items()])
 
     def _bind_to_policy(self) -> None:
         curl = self._curl
@@ -118,20 +150,17 @@ class Wire:
         curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.NOPROXY, "*")
         curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
-        curl.setopt(pycurl.MAXCONNECTS, _CONNECTIONS_KEPT)
         curl.setopt(pycurl.MAXAGE_CONN, _IDLE_CONNECTION_S)
         curl.setopt(pycurl.DNS_CACHE_TIMEOUT, _IDLE_CONNECTION_S)
-        curl.setopt(_QUICK_EXIT, 1)
 
     def _bind_callbacks(self) -> None:
         """Once, not for each request: they find the exchange that is on."""
         curl = self._curl
-        curl.setopt(pycurl.NOPROGRESS, 0)
+        curl.setopt(pycurl.NOPROGRESS, 1)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, lambda *a: self._current().open_socket(*a))
         curl.setopt(pycurl.PREREQFUNCTION, lambda *a: self._current().connected(*a))
         curl.setopt(pycurl.HEADERFUNCTION, lambda line: self._current().header(line))
         curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._current().content(chunk))
-        curl.setopt(pycurl.XFERINFOFUNCTION, lambda *a: self._current().progress(*a))
 
     def _current(self) -> Exchange:
         if self._exchange is None:
