@@ -138,6 +138,13 @@ class ClaimedBatch(NamedTuple):
     max_workers: int | None
 
 
+class Shift(NamedTuple):
+    """Jobs of one batch that one thread does one after another: one, unless they are short."""
+
+    batch: ClaimedBatch
+    jobs: list[ClaimedJob]
+
+
 class Ending(StrEnum):
     """How an execution ended, before the store decides what that means for the job."""
 

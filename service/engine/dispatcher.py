@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from time import monotonic
 
 from service.engine.ensemble import Ensembles
-from service.engine.executors import JobExecutor
+from service.engine.executors import JobExecutor, Place
 from service.engine.registry import FutureRegistry, LiveJob
 from service.engine.runner import Runner
+from service.engine.shifts import LiveShift, Pace
 from service.engine.token import StopToken
-from service.errors import JobCancelled, JobspoolError, StoreUnavailable
-from service.model import Capacity, ClaimedJob, Executor, Outcome
+from service.errors import JobCancelled, StoreUnavailable
+from service.model import Capacity, ClaimedJob, Executor, Outcome, Shift
 from service.store.store import Store
 
 LOOK_S = 0.1
@@ -52,6 +53,9 @@ class Dispatcher:
         self._stopping = False  # guarded by _signal
         self._due_at: float | None = None  # when a delay runs out (monotonic); guarded by _signal
         self._look_at = 0.0  # the dispatcher's own
+        self._pace = Pace()
+        self._shifts_lock = Lock()
+        self._shifts: set[LiveShift] = set()  # dispatcher adds, job threads remove; _shifts_lock
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -66,6 +70,13 @@ class Dispatcher:
         if self._thread:
             self._thread.join()
             self._thread = None
+
+    def recall_all(self) -> None:
+        """Take back every job that was claimed and has not begun. Call it after ``stop``."""
+        with self._shifts_lock:
+            shifts = list(self._shifts)
+        for shift in shifts:
+            self._recall(shift)
 
     def wake(self, executor: Executor | None = None) -> None:
         """There may be work, or (with its name) an executor has room for it."""
@@ -90,9 +101,13 @@ class Dispatcher:
                     if self._time_to_look() and others.changed():
                         self._hear_of_others()
                     self._wake_due()
+                    self._recall_stalled()
                     self._fill()
                 except StoreUnavailable as error:
                     log.warning("claiming pauses: %s", error.detail)
+                    self._pause()
+                except Exception:  # a service whose dispatcher died would accept and never run
+                    log.exception("a round of the dispatcher failed")
                     self._pause()
 
     def _wait(self) -> bool:
@@ -142,9 +157,8 @@ class Dispatcher:
     def _fill(self) -> None:
         """Claim until there is nothing to claim, or no place free."""
         while any(capacity := self._capacity()):
-            jobs = self._store.claim(capacity, self.node)
-            for job in jobs:
-                self._submit(job)
+            for shift in self._store.claim(capacity, self.node, self._pace.lengths()):
+                self._submit(shift)
 
     def _capacity(self) -> Capacity:
         """Free places of the executors that may have work; each is asked once for a wake."""
@@ -156,25 +170,53 @@ class Dispatcher:
             **{kind.value: e.free if kind in hungry else 0 for kind, e in self._executors.items()}
         )
 
-    def _submit(self, job: ClaimedJob) -> None:
+    def _submit(self, shift: Shift) -> None:
+        place, executor = Place(shift), self._executors[shift.batch.executor]
+        live_shift = LiveShift(place, executor, [self._enlist(job, place) for job in shift.jobs])
+        with self._shifts_lock:
+            self._shifts.add(live_shift)
+        try:
+            future = executor.submit(place, lambda: self._work(live_shift))
+        except RuntimeError:
+            log.exception("no thread to be had for a job of batch %s", shift.batch.id)
+            self._give_up(live_shift)
+        else:
+            for live in live_shift.members:
+                live.future = future
+
+    def _enlist(self, job: ClaimedJob, place: Place) -> LiveJob:
         timeout_s = job.timeout_s or self._job_timeout_s
         token = StopToken(monotonic() + timeout_s)
-        live = LiveJob(job, self.node, timeout_s, token, self._ensembles.join(job.batch))
-        executor = self._executors[job.batch.executor]
-        try:
-            self._registry.reserve(live)
-            live.future = executor.submit(job, lambda: self._play(live, executor))
-        except (JobspoolError, RuntimeError):
-            # no thread to be had, or an earlier run of it is still here: it must not hang as ours
-            log.exception("job %s can't be started now", job.key)
-            executor.give_back(job)
-            self._end(live, self._runner.outcome(live, self._runner.deferred("pool_full", PAUSE_S)))
+        live = LiveJob(job, self.node, place, timeout_s, token, self._ensembles.join(job.batch))
+        self._registry.reserve(live)
+        return live
 
-    def _play(self, live: LiveJob, executor: JobExecutor) -> None:
+    def _give_up(self, shift: LiveShift) -> None:
+        for live in shift.recall():
+            self._end(live, self._runner.outcome(live, self._runner.deferred("pool_full", PAUSE_S)))
+        self._leave(shift)
+
+    def _recall_stalled(self) -> None:
+        with self._shifts_lock:
+            stalled = [shift for shift in self._shifts if shift.stalled]
+        for shift in stalled:
+            self._recall(shift)
+
+    def _recall(self, shift: LiveShift) -> None:
+        """Its jobs that have not begun go back to the queue, where another thread finds them."""
+        for live in shift.recall():
+            self._end(live, self._runner.outcome(live, self._runner.deferred("pool_full", 0.0)))
+
+    # --- the jobs' threads ------------------------------------------------------------------
+
+    def _work(self, shift: LiveShift) -> None:
         """What a job's thread does."""
-        outcome = self._runner.run(live)
-        executor.give_back(live.job)
-        self._end(live, outcome)
+        while live := shift.take():
+            begun = monotonic()
+            outcome = self._runner.run(live)
+            self._pace.note(live.job.batch.key, monotonic() - begun)
+            self._end(live, outcome)
+        self._leave(shift)
 
     def _end(self, live: LiveJob, outcome: Outcome) -> None:
         self._store.finish(live.node, outcome)
@@ -182,4 +224,9 @@ class Dispatcher:
         self._ensembles.leave(live.job.key)
         if outcome.not_before_ms is not None:
             self.wake_in(self._store.seconds_until(outcome.not_before_ms))
-        self.wake(live.job.batch.executor)
+
+    def _leave(self, shift: LiveShift) -> None:
+        with self._shifts_lock:
+            self._shifts.discard(shift)
+        shift.executor.give_back(shift.place)
+        self.wake(shift.batch.executor)

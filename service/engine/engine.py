@@ -20,6 +20,7 @@ from service.engine.executors import (
 from service.engine.keeper import Keeper, KeeperTimes
 from service.engine.registry import FutureRegistry, LiveJob
 from service.engine.runner import Runner, RunnerLimits, handed_back, overstayed
+from service.engine.shifts import LONGEST
 from service.errors import JobCancelled, JobHandedBack
 from service.jobs.catalogue import Catalogue
 from service.model import Executor
@@ -55,7 +56,7 @@ class Engine:
             Executor.DEDICATED: DedicatedExecutor(settings.dedicated_limit),
             Executor.SEQUENTIAL: self._sequential,
         }
-        places = settings.pool_size + 2 * settings.dedicated_limit
+        places = settings.pool_size * LONGEST + 2 * settings.dedicated_limit
         self._registry = FutureRegistry(capacity=places)
         self._ensembles = Ensembles()
         limits = RunnerLimits(
@@ -117,10 +118,7 @@ class Engine:
         self._dispatcher.stop()
         for executor in self._executors.values():
             executor.shutdown()
-        for live in self._registry.snapshot():
-            if live.future and live.future.cancelled():
-                self._hand_back(live)
-                self._registry.release(live)
+        self._dispatcher.recall_all()
         if not self._registry.wait_empty(drain_s):
             for live in self._registry.snapshot():
                 live.token.stop(JobHandedBack)
@@ -175,7 +173,7 @@ class Engine:
         if live.token.timed_out:
             outcome = self._runner.outcome(live, overstayed(live))
             self._store.finish(live.node, outcome)
-        self._executors[live.job.batch.executor].replace(live.job)
+        self._executors[live.job.batch.executor].replace(live.place)
         self._dispatcher.wake()
 
     def _hand_back(self, live: LiveJob) -> None:

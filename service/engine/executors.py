@@ -12,15 +12,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock, Thread
 from typing import Protocol
 
-from service.model import ClaimedJob, index_of
+from service.model import Shift, index_of
 
 Call = Callable[[], None]
-Ticket = tuple[int, int]
 
 
-def _ticket(job: ClaimedJob) -> Ticket:
-    """Names one execution: a job that was given up may be live a second time."""
-    return job.key, job.attempt
+class Place:
+    """A place on a thread, taken by a shift from its submit until it is given back."""
+
+    __slots__ = ("batch_key", "first_index")
+
+    def __init__(self, shift: Shift) -> None:
+        self.batch_key = shift.batch.key
+        self.first_index = index_of(shift.jobs[0].key)
 
 
 class JobExecutor(Protocol):
@@ -28,16 +32,16 @@ class JobExecutor(Protocol):
 
     @property
     def free(self) -> int:
-        """Jobs that can be submitted now without waiting for a thread."""
+        """Shifts that can be submitted now without waiting for a thread."""
 
-    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
-        """Start ``call`` on a thread. Only for as many jobs as are ``free``."""
+    def submit(self, place: Place, call: Call) -> Future[None]:
+        """Start ``call`` on a thread. Only for as many places as are ``free``."""
 
-    def give_back(self, job: ClaimedJob) -> None:
-        """The job's thread is about to return: its place is free again."""
+    def give_back(self, place: Place) -> None:
+        """The thread is about to return: its place is free again. Safe twice."""
 
-    def replace(self, job: ClaimedJob) -> None:
-        """The job's thread overstays: make up for its place if the strategy can."""
+    def replace(self, place: Place) -> None:
+        """The thread overstays: make up for its place if the strategy can."""
 
     def shutdown(self) -> None:
         """Start nothing more; does not wait. Safe twice and before any submit."""
@@ -56,32 +60,30 @@ class PoolExecutor:
         self._main = ThreadPoolExecutor(size, thread_name_prefix="pool")  # starts no thread yet
         # a free place is the pool that has the thread for it; guarded by _lock
         self._places: deque[ThreadPoolExecutor] = deque([self._main] * size)
-        self._taken: dict[Ticket, ThreadPoolExecutor] = {}  # guarded by _lock
-        self._overstaying: set[Ticket] = set()  # guarded by _lock
+        self._taken: dict[Place, ThreadPoolExecutor] = {}  # guarded by _lock
+        self._overstaying: set[Place] = set()  # guarded by _lock
 
     @property
     def free(self) -> int:
         return len(self._places)
 
-    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+    def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
-            pool = self._taken[_ticket(job)] = self._places.popleft()
+            pool = self._taken[place] = self._places.popleft()
         return pool.submit(call)
 
-    def give_back(self, job: ClaimedJob) -> None:
-        ticket = _ticket(job)
+    def give_back(self, place: Place) -> None:
         with self._lock:
-            if ticket in self._taken:
-                self._places.append(self._taken.pop(ticket))
-            self._overstaying.discard(ticket)
+            if place in self._taken:
+                self._places.append(self._taken.pop(place))
+            self._overstaying.discard(place)
 
-    def replace(self, job: ClaimedJob) -> None:
-        ticket = _ticket(job)
+    def replace(self, place: Place) -> None:
         with self._lock:
-            if ticket not in self._taken or len(self._overstaying) >= self._size:
+            if place not in self._taken or len(self._overstaying) >= self._size:
                 return
-            left = self._taken.pop(ticket)
-            self._overstaying.add(ticket)
+            left = self._taken.pop(place)
+            self._overstaying.add(place)
             spare = ThreadPoolExecutor(1, thread_name_prefix="spare")
             self._places.append(spare)
         if left is not self._main:
@@ -100,14 +102,16 @@ class DedicatedExecutor:
     def __init__(self, limit: int) -> None:
         self._lock = Lock()
         self._free = limit  # guarded by _lock
+        self._taken: set[Place] = set()  # guarded by _lock
 
     @property
     def free(self) -> int:
         return self._free
 
-    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+    def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
             self._free -= 1
+            self._taken.add(place)
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()
 
@@ -116,14 +120,16 @@ class DedicatedExecutor:
             future.set_result(None)
 
         # daemon: a job that never returns must not keep the process from leaving
-        Thread(target=run, name=f"Thread-{index_of(job.key) + 1}", daemon=True).start()
+        Thread(target=run, name=f"Thread-{place.first_index + 1}", daemon=True).start()
         return future
 
-    def give_back(self, job: ClaimedJob) -> None:  # noqa: ARG002
+    def give_back(self, place: Place) -> None:
         with self._lock:
-            self._free += 1
+            if place in self._taken:
+                self._taken.remove(place)
+                self._free += 1
 
-    def replace(self, job: ClaimedJob) -> None:
+    def replace(self, place: Place) -> None:
         """Nothing to make up for: the cap is on threads, and this one is still there."""
 
     def shutdown(self) -> None:
@@ -143,21 +149,21 @@ class SequentialExecutor:
     def free(self) -> int:
         return self._limit - len(self._busy)
 
-    def submit(self, job: ClaimedJob, call: Call) -> Future[None]:
+    def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
-            thread = self._threads.get(job.batch.key)
+            thread = self._threads.get(place.batch_key)
             if thread is None:
                 thread = ThreadPoolExecutor(1, thread_name_prefix="sequential")
-                self._threads[job.batch.key] = thread
-            self._busy.add(job.batch.key)
+                self._threads[place.batch_key] = thread
+            self._busy.add(place.batch_key)
         return thread.submit(call)
 
-    def give_back(self, job: ClaimedJob) -> None:
+    def give_back(self, place: Place) -> None:
         with self._lock:
-            self._busy.discard(job.batch.key)
+            self._busy.discard(place.batch_key)
 
-    def replace(self, job: ClaimedJob) -> None:
-        self._retire(job.batch.key)
+    def replace(self, place: Place) -> None:
+        self._retire(place.batch_key)
 
     def retire_idle(self) -> None:
         """Let go of the threads of batches that have nothing running here."""

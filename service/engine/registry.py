@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from threading import Condition
 
 from service.engine.ensemble import Ensemble
+from service.engine.executors import Place
 from service.engine.token import StopToken
 from service.errors import AlreadyLive, JobStopped, Saturated
 from service.model import ClaimedJob
@@ -15,16 +16,33 @@ from service.model import ClaimedJob
 class LiveJob:
     """A claimed job, from its reservation until its thread has returned."""
 
-    __slots__ = ("ensemble", "future", "job", "lost", "node", "returned", "timeout_s", "token")
+    __slots__ = (
+        "ensemble",
+        "future",
+        "job",
+        "lost",
+        "node",
+        "place",
+        "returned",
+        "timeout_s",
+        "token",
+    )
 
     def __init__(
-        self, job: ClaimedJob, node: int, timeout_s: float, token: StopToken, ensemble: Ensemble
+        self,
+        job: ClaimedJob,
+        node: int,
+        place: Place,
+        timeout_s: float,
+        token: StopToken,
+        ensemble: Ensemble,
     ) -> None:
         self.job = job
         self.node = node  # the owner that its finish is fenced with
         self.token = token
         self.ensemble = ensemble
-        self.future: Future[None] | None = None  # the dispatcher sets it once submitted
+        self.future: Future[None] | None = None  # its shift's; the dispatcher sets it
+        self.place = place
         self.timeout_s = timeout_s
         self.lost = False  # its thread overstayed and was replaced; guarded by the registry
         self.returned = False  # guarded by the registry

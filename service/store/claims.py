@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from service.model import Capacity, ClaimedBatch, ClaimedJob, Executor, JobState, PrintLock, job_key
+from service.model import (
+    Capacity,
+    ClaimedBatch,
+    ClaimedJob,
+    Executor,
+    JobState,
+    PrintLock,
+    Shift,
+    job_key,
+)
 from service.store.prepared import Prepared
 from service.store.transaction import Transaction
 
@@ -18,8 +29,12 @@ class Turn(NamedTuple):
     priority: int
 
 
-def claim(tx: Transaction, capacity: Capacity, *, node: int) -> list[ClaimedJob]:
-    """Make up to ``capacity`` queued jobs running, owned by ``node``.
+def claim(
+    tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[int, int]
+) -> list[Shift]:
+    """Make queued jobs running, owned by ``node``: up to ``capacity`` shifts of them.
+
+    A shift holds one job, or as many as ``lengths`` says for the batch's key.
 
     Higher priority goes first. Among equals the capacity is dealt out a job at a time, the
     batch that has waited longest for its turn first, so a small batch need not wait for the
@@ -27,14 +42,16 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int) -> list[ClaimedJob]
     """
     tx.settle()
     turns = _turns_of(tx, capacity, node)
-    claimed: list[ClaimedJob] = []
+    shifts: list[Shift] = []
     suspects = _suspect_is_due(tx)
-    for turn, most in _deal(turns, capacity):
-        if suspects and (one := _claim_of(tx, turn, tx.sql.claim_suspects, 1, node)):
-            suspects, most = False, most - 1
-            claimed += one
-        claimed += _claim_of(tx, turn, tx.sql.claim_jobs, most, node)
-    return claimed
+    for turn, places in _deal(turns, capacity):
+        if suspects and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, node)):
+            suspects, places = False, places - 1
+            shifts.append(Shift(turn.batch, one))
+        most = min(turn.room, places * lengths.get(turn.batch.key, 1))
+        jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, node)
+        shifts += [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
+    return shifts
 
 
 def _suspect_is_due(tx: Transaction) -> bool:
@@ -96,12 +113,12 @@ def _claim_of(
         "first": job_key(batch.key, 0),
         "last": job_key(batch.key + 1, 0) - 1,
         "most": most,
-        "owner": node,
-        "now": tx.now_ms,
     }
-    rows: list[Any] = sorted(statement.run(tx.cursor, binds).fetchall())
+    rows: list[Any] = json.loads(statement.run(tx.cursor, binds).fetchone()[0])
     if not rows:
         return []
+    keys = json.dumps([key for key, *_ in rows])
+    tx.sql.claim_jobs.run(tx.cursor, {"rows": keys, "owner": node, "now": tx.now_ms})
     entry.count(JobState.QUEUED, -len(rows))
     entry.count(JobState.RUNNING, len(rows))
     entry.live_claimed_ms += tx.now_ms * len(rows)

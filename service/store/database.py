@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class Database:
             **options,
         )
         event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", lambda c: c.exec_driver_sql(f"BEGIN {begin}") and None)
+        event.listen(engine, "begin", partial(_begin, f"BEGIN {begin}"))
         return engine
 
 
@@ -137,6 +138,10 @@ def is_fault(error: BaseException) -> bool:
     cause = getattr(error, "orig", None) or error
     statements = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
     return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, statements)
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    connection.connection.cursor().execute(statement)
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:

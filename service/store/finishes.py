@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,19 +23,18 @@ _TERMINAL = {
 
 def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
     """Append to the consoles, in this order. Neighbours of one job become one row."""
-    rows: list[dict[str, Any]] = []
+    rows: list[list[Any]] = []  # as CONSOLE_ROW
     for key, text in texts:
-        if rows and rows[-1]["job_key"] == key:
-            rows[-1]["text"] += text
+        if rows and rows[-1][1] == key:
+            rows[-1][2] += text
             continue
         entry = tx.ledger.batch(batch_of(key))
         if entry is None:
             continue  # the batch was deleted under a thread that had not returned
         entry.console_seq += 1
-        place = entry.key << SEQ_BITS | entry.console_seq
-        rows.append({"key": place, "job_key": key, "text": text})
+        rows.append([entry.key << SEQ_BITS | entry.console_seq, key, text])
     if rows:
-        tx.sql.insert_console.run_many(tx.cursor, rows)
+        tx.sql.insert_console.run(tx.cursor, {"rows": json.dumps(rows)})
 
 
 def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
@@ -42,37 +43,64 @@ def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
     Each is fenced: if the job is no longer this node's, or is at another attempt, nothing
     changes and nobody is told; whoever has it now will finish it.
     """
+    ends: list[tuple[Entry, Outcome, JobState]] = []
     for outcome in outcomes:
         entry = tx.ledger.batch(batch_of(outcome.key))
         if entry is None:
             continue
         if outcome.ending in _TERMINAL and outcome.not_before_ms is None:
-            end_job(tx, entry, outcome, _TERMINAL[outcome.ending], node=node)
+            ends.append((entry, outcome, _TERMINAL[outcome.ending]))
         else:
             _requeue(tx, entry, outcome, node=node)
+    if ends and not _end_all(tx, ends, node=node):
+        for entry, outcome, state in ends:
+            end_job(tx, entry, outcome, state, node=node)
+
+
+def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, node: int) -> bool:
+    """End all of them in one statement; if the fence keeps any out, change nothing: False."""
+    seqs: Counter[int] = Counter()
+    rows = []
+    for entry, outcome, state in ends:
+        seqs[entry.key] += 1
+        rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
+    tx.cursor.execute("SAVEPOINT ends")
+    cursor = tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": json.dumps(rows)})
+    if cursor.rowcount != len(rows):
+        tx.cursor.execute("ROLLBACK TO ends")
+        return False
+    tx.cursor.execute("RELEASE ends")
+    for entry, outcome, state in ends:
+        _count_end(entry, outcome, state)
+    return True
 
 
 def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:
-    seq = entry.finish_seq + 1
-    cursor = tx.sql.finish_job.run(
-        tx.cursor,
-        {
-            "job": outcome.key,
-            "me": node,
-            "n": outcome.attempt,
-            "state": state.value,
-            "result": outcome.result,
-            "error": outcome.error,
-            "thread": outcome.thread,
-            "started_ms": outcome.started_ms,
-            "finished_ms": outcome.finished_ms,
-            "cpu_us": outcome.cpu_us,
-            "finish_key": entry.key << SEQ_BITS | seq,
-        },
+    """End one job, if it still is this node's."""
+    row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
+    cursor = tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": json.dumps([row])})
+    if cursor.rowcount == 1:
+        _count_end(entry, outcome, state)
+
+
+def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tuple[Any, ...]:
+    """As FINISH_ROW."""
+    return (
+        state,
+        outcome.result,
+        outcome.error,
+        outcome.thread,
+        outcome.started_ms,
+        outcome.finished_ms,
+        outcome.cpu_us,
+        entry.key << SEQ_BITS | seq,
+        outcome.key,
+        outcome.attempt,
     )
-    if cursor.rowcount != 1:
-        return
-    entry.finish_seq = seq
+
+
+def _count_end(entry: Entry, outcome: Outcome, state: JobState) -> None:
+    entry.finish_seq += 1
     entry.count(state, 1)
     _leave_running(entry, outcome)
 

@@ -141,7 +141,8 @@ class Journal:
     def finish(self, node: int, outcome: Outcome) -> None:
         with self._wake:
             self._outcomes.append((node, outcome))
-            self._wake.notify()
+            if len(self._outcomes) == 1:
+                self._wake.notify()
 
     def print(self, text: ConsoleText) -> None:
         with self._wake:

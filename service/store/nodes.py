@@ -32,8 +32,7 @@ def register(tx: Transaction, *, pid: int, boot_id: str, lock: str) -> int:
         "started_ms": tx.now_ms,
         "heartbeat_s": tx.steady_s,
     }
-    result = tx.connection.execute(insert(nodes).values(row).returning(nodes.c.key))
-    return int(result.scalar_one())
+    return int(tx.connection.execute(insert(nodes).values(row)).lastrowid)
 
 
 def beat(tx: Transaction, node: int) -> bool:

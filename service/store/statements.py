@@ -4,13 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Executable, Select, and_, bindparam, insert, null, or_, select, text, update
+from sqlalchemy import (
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import Dialect
 
 from service.model import Executor
+from service.store.bulk import as_json_rows, each_row, field, fields
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
 from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels
+
+JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts")
+CONSOLE_ROW = ("key", "job_key", "text")
+FINISH_ROW = (
+    "state",
+    "result",
+    "error",
+    "thread",
+    "started_ms",
+    "finished_ms",
+    "cpu_us",
+    "finish_key",
+    "key",
+    "attempt",
+)
 
 
 class Statements:
@@ -18,37 +46,34 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self.ledger = LedgerStatements(dialect)
-
-        self.insert_job = Prepared(
-            insert(jobs).values(
-                {
-                    name: bindparam(name)
-                    for name in (
-                        "key",
-                        "state",
-                        "type",
-                        "params",
-                        "custom_id",
-                        "timeout_s",
-                        "max_attempts",
-                        "queued_ms",
-                    )
-                }
-            ),
-            dialect,
-        )
+        self.insert_jobs = Prepared(_insert_jobs(), dialect)
         self.insert_label = Prepared(
             insert(labels).values({c.name: bindparam(c.name) for c in labels.c}), dialect
         )
-        self.insert_console = Prepared(
-            insert(console).values({c.name: bindparam(c.name) for c in console.c}), dialect
-        )
-
+        self.insert_console = Prepared(_insert_console(), dialect)
         self.claimable_batches = Prepared(_claimable_batches(), dialect)
-        self.claim_jobs = Prepared(_claim_jobs(f"NOT ({SUSPECT})"), dialect)
-        self.claim_suspects = Prepared(_claim_jobs(SUSPECT), dialect)
+        self.claimable_jobs = Prepared(_claimable_jobs(f"NOT ({SUSPECT})"), dialect)
+        self.claimable_suspects = Prepared(_claimable_jobs(SUSPECT), dialect)
+        self.claim_jobs = Prepared(_claim_jobs(), dialect)
         self.suspects = Prepared(_suspects(), dialect)
-        self.finish_job = Prepared(_finish_job(), dialect)
+        self.finish_jobs = Prepared(_finish_jobs(), dialect)
+
+
+def _insert_jobs() -> Executable:
+    """Rows as JOB_ROW; their keys follow from ``base`` and their place."""
+    given = fields(*JOB_ROW)
+    values = {
+        "key": bindparam("base") + literal_column("v.key"),
+        "state": literal_column("'queued'"),
+        "queued_ms": bindparam("now"),
+        **given,
+    }
+    return insert(jobs).from_select(list(values), select(*values.values()).select_from(each_row))
+
+
+def _insert_console() -> Executable:
+    rows = select(*fields(*CONSOLE_ROW).values()).select_from(each_row)
+    return insert(console).from_select(list(CONSOLE_ROW), rows)
 
 
 def _claimable_batches() -> Select[Any]:
@@ -58,18 +83,19 @@ def _claimable_batches() -> Select[Any]:
             for executor in Executor
         )
     )
+    columns = (
+        batches.c.key,
+        batches.c.id,
+        batches.c.executor,
+        batches.c.lock,
+        batches.c.max_workers,
+        batches.c.pinned,
+        batches.c.width - batches.c.running,
+        batches.c.queued - batches.c.waiting,
+        batches.c.priority,
+    )
     return (
-        select(
-            batches.c.key,
-            batches.c.id,
-            batches.c.executor,
-            batches.c.lock,
-            batches.c.max_workers,
-            batches.c.pinned,
-            batches.c.width - batches.c.running,
-            batches.c.queued - batches.c.waiting,
-            batches.c.priority,
-        )
+        select(*columns)
         .where(
             text(CLAIMABLE),
             batches.c.running < batches.c.width,
@@ -90,9 +116,9 @@ def _suspects() -> Executable:
     )
 
 
-def _claim_jobs(which: str) -> Executable:
+def _claimable_jobs(which: str) -> Select[Any]:
     chosen = (
-        select(jobs.c.key)
+        select(jobs)
         .where(
             text("state = 'queued'"),
             text(which),
@@ -100,11 +126,27 @@ def _claim_jobs(which: str) -> Executable:
         )
         .order_by(jobs.c.key)
         .limit(bindparam("most"))
-        .with_for_update(skip_locked=True)
+        .subquery()
     )
+    return select(
+        as_json_rows(
+            chosen.c.key,
+            chosen.c.attempt + 1,
+            chosen.c.type,
+            chosen.c.params,
+            chosen.c.timeout_s,
+            chosen.c.max_attempts,
+            chosen.c.failures,
+            chosen.c.crashes,
+        )
+    )
+
+
+def _claim_jobs() -> Executable:
+    """``rows`` are the keys."""
     return (
         update(jobs)
-        .where(jobs.c.key.in_(chosen.scalar_subquery()))
+        .where(jobs.c.key.in_(select(each_row.c.value)))
         .values(
             state="running",
             owner=bindparam("owner"),
@@ -115,42 +157,24 @@ def _claim_jobs(which: str) -> Executable:
             finished_ms=null(),
             cpu_us=null(),
         )
-        .returning(
-            jobs.c.key,
-            jobs.c.attempt,
-            jobs.c.type,
-            jobs.c.params,
-            jobs.c.timeout_s,
-            jobs.c.max_attempts,
-            jobs.c.failures,
-            jobs.c.crashes,
-        )
     )
 
 
-def _finish_job() -> Executable:
-    """The fence: a finish by anyone but the owner of this very attempt changes nothing."""
+def _finish_jobs() -> Executable:
+    """Rows as FINISH_ROW.
+
+    The fence: a finish by anyone but the owner of this very attempt changes nothing.
+    """
+    place = {name: position for position, name in enumerate(FINISH_ROW)}
+    given = fields(*FINISH_ROW[:-2])
     return (
         update(jobs)
         .where(
-            jobs.c.key == bindparam("job"),
+            jobs.c.key == field(place["key"]),
             jobs.c.state == "running",
-            jobs.c.owner == bindparam("me"),
-            jobs.c.attempt == bindparam("n"),
+            # + 0: or else SQLite looks through all running jobs for each row, by their index
+            jobs.c.owner + 0 == bindparam("me"),
+            jobs.c.attempt == field(place["attempt"]),
         )
-        .values(
-            {
-                name: bindparam(name)
-                for name in (
-                    "state",
-                    "result",
-                    "error",
-                    "thread",
-                    "started_ms",
-                    "finished_ms",
-                    "cpu_us",
-                    "finish_key",
-                )
-            }
-        )
+        .values(given)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from service.clock import Clock
 from service.errors import NotFound
-from service.model import BatchOptions, Capacity, ClaimedJob, ConsoleText, JobSpec, Outcome
+from service.model import BatchOptions, Capacity, ConsoleText, JobSpec, Outcome, Shift
 from service.store import cancels, claims, nodes, queries, submits, upkeep
 from service.store.cancels import Cancelled
 from service.store.database import Database, Watch
@@ -134,8 +134,13 @@ class Store:
 
     # --- running --------------------------------------------------------------------------
 
-    def claim(self, capacity: Capacity, node: int) -> list[ClaimedJob]:
-        return self.journal.write(partial(claims.claim, capacity=capacity, node=node))
+    def claim(
+        self, capacity: Capacity, node: int, lengths: Mapping[int, int] | None = None
+    ) -> list[Shift]:
+        """Claim up to ``capacity`` shifts, of the lengths given by batch key (else of one job)."""
+        return self.journal.write(
+            partial(claims.claim, capacity=capacity, node=node, lengths=lengths or {})
+        )
 
     def finish(self, node: int, outcome: Outcome) -> None:
         """Hand over an outcome; it is written down with the next transaction."""

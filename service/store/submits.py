@@ -14,7 +14,6 @@ from service.model import (
     BatchStatus,
     Executor,
     JobSpec,
-    JobState,
     PrintLock,
     job_key,
     new_batch_id,
@@ -63,8 +62,7 @@ def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: in
         "turn": tx.now_ms,
         "created_ms": tx.now_ms,
     }
-    result = tx.connection.execute(insert(batches).values(row).returning(batches.c.key))
-    key = int(result.scalar_one())
+    key = int(tx.connection.execute(insert(batches).values(row)).lastrowid)
     if options.labels:
         rows = [
             {"name": name, "value": value, "batch_key": key}
@@ -82,12 +80,8 @@ def _width(options: BatchOptions) -> int:
 
 def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[JobSpec]) -> None:
     """Add jobs to a staged batch, from index ``first``."""
-    base = job_key(batch_key, first)
-    queued, now = JobState.QUEUED.value, tx.now_ms
-    tx.cursor.executemany(
-        tx.sql.insert_job.sql,
-        [(base + i, queued, *spec, now) for i, spec in enumerate(specs)],
-    )
+    binds = {"base": job_key(batch_key, first), "now": tx.now_ms, "rows": json.dumps(specs)}
+    tx.sql.insert_jobs.run(tx.cursor, binds)
 
 
 def seal(

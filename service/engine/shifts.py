@@ -1,0 +1,85 @@
+"""Short jobs in a row on one thread.
+
+A commit and a thread's wake-up cost as much as hundreds of short jobs. So a place on a thread
+may be claimed for a few jobs at once, if the batch's jobs have proved so short that the last of
+them begins within milliseconds. If one turns out long, the others go back to the queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from time import monotonic
+
+from service.engine.executors import JobExecutor, Place
+from service.engine.registry import LiveJob
+
+SHIFT_S = 0.004
+"""How much work a shift may hold, by the pace of its batch."""
+
+LONGEST = 32
+"""Most jobs of a shift."""
+
+RECALL_S = 0.05
+"""A shift that has not come to its end by then gives its other jobs back."""
+
+
+class LiveShift:
+    """A shift on its thread. The thread takes jobs; the dispatcher may recall the rest."""
+
+    def __init__(self, place: Place, executor: JobExecutor, members: list[LiveJob]) -> None:
+        self.place = place
+        self.executor = executor
+        self.members = members
+        self.batch = members[0].job.batch
+        self.claimed_at = monotonic()
+        # its thread takes from the left, others recall from the right; deque's own atomicity
+        self._waiting = deque(members)
+
+    def take(self) -> LiveJob | None:
+        """The next job to run; None at the end of the shift."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    def recall(self) -> list[LiveJob]:
+        """Take back the jobs that have not begun."""
+        recalled = []
+        while True:
+            try:
+                recalled.append(self._waiting.pop())
+            except IndexError:
+                return recalled
+
+    @property
+    def stalled(self) -> bool:
+        return bool(self._waiting) and monotonic() > self.claimed_at + RECALL_S
+
+
+class Pace:
+    """How long the jobs of a batch take, by the latest of them."""
+
+    MOST_BATCHES = 1_000
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seconds: dict[int, float] = {}  # by batch key; job threads write; guarded by _lock
+
+    def note(self, batch_key: int, seconds: float) -> None:
+        """Believe a slow job at once, fast ones slowly: holding a job back costs more."""
+        with self._lock:
+            before = self._seconds.get(batch_key, seconds)
+            if len(self._seconds) >= self.MOST_BATCHES:
+                self._seconds.clear()
+            self._seconds[batch_key] = max(seconds, 0.9 * before + 0.1 * seconds)
+
+    def lengths(self) -> dict[int, int]:
+        """How many jobs a shift may hold, by batch key; one for the batches that are missing."""
+        with self._lock:
+            quick = {key: s for key, s in self._seconds.items() if s <= SHIFT_S / 2}
+        return {key: min(LONGEST, int(SHIFT_S / max(s, 1e-6))) for key, s in quick.items()}
+
+    def forget(self, batch_key: int) -> None:
+        with self._lock:
+            self._seconds.pop(batch_key, None)
