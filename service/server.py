@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from service.composition import Service
 from service.datadir import DataDirectory
 from service.errors import StartRefused
-from service.settings import Settings
+from service.settings import Settings, load_settings
 from service.store.database import Database
 
 WORKER_CLASS = "service.server.Worker"
@@ -35,6 +35,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.settings = settings_of(self.app)
         self.service: Service | None = None
         # connections whose request is being read -> until when; request threads add and
         # remove, the main loop looks; single dict operations, so no lock
@@ -43,7 +44,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- the service ------------------------------------------------------------------------
 
     def load_wsgi(self) -> None:
-        self.service = Service(self.app.settings)
+        self.service = Service(self.settings)
         self.wsgi = self.service.app
         self.service.start()
 
@@ -60,7 +61,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- slow clients -----------------------------------------------------------------------
 
     def handle(self, conn: TConn) -> Any:
-        self._reading[conn] = monotonic() + self.app.settings.client_timeout_s
+        self._reading[conn] = monotonic() + self.settings.client_timeout_s
         try:
             return super().handle(conn)
         finally:
@@ -98,7 +99,18 @@ class Application(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        raise StartRefused("the service is built in its worker: preload_app can't be used")
+        return built_in_the_worker()
+
+
+def settings_of(app: Any) -> Settings:
+    """Those that ``jobspool serve`` was given; under a plain gunicorn, the environment's."""
+    settings = getattr(app, "settings", None)
+    return settings if isinstance(settings, Settings) else load_settings()
+
+
+def built_in_the_worker(*_: Any) -> Any:
+    """gunicorn wants the name of an application; ours is built by ``Worker.load_wsgi``."""
+    raise StartRefused("the service is built in its worker: preload_app can't be used")
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -120,8 +132,15 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
 
 
 def on_starting(server: Any) -> None:
-    """Before the first fork, in the master. Raising here stops the start."""
+    """In the master, before it listens and forks. StartRefused stops the start."""
+    settings = settings_of(server.app)
     refuse_what_splits_state(server.cfg)
+    refuse_open_address(settings, server.cfg)
+    # held by the master and, across their fork, by its workers
+    DataDirectory(settings.data_dir).claim()
+    database = Database(settings.database_path)
+    database.upgrade()
+    database.close()
 
 
 def refuse_what_splits_state(cfg: Config) -> None:
@@ -152,26 +171,24 @@ def worker_exit(_server: Any, worker: Worker) -> None:
 
 def serve(settings: Settings) -> None:
     """Run the service until it is told to stop. Raises StartRefused before it listens."""
-    refuse_open_address(settings)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    directory = DataDirectory(settings.data_dir)
-    directory.claim()
-    database = Database(settings.database_path)
-    database.upgrade()
-    database.close()
     Application(settings).run()
 
 
-def refuse_open_address(settings: Settings) -> None:
+def refuse_open_address(settings: Settings, cfg: Config) -> None:
     """Without keys anyone who can connect can submit: then only this machine may connect."""
-    if settings.insecure_bind or _is_loopback(settings.host):
+    if settings.insecure_bind:
         return
-    raise StartRefused(
-        f"{settings.host} can be reached from other machines, and the service has no keys: anyone "
-        "there could use it. Listen on 127.0.0.1, or accept that with --insecure-bind"
-    )
+    for address in cfg.address:
+        # anything but a pair is a socket file, which the file system guards
+        if isinstance(address, tuple) and not _is_loopback(address[0]):
+            raise StartRefused(
+                f"{address[0]} can be reached from other machines, and the service has no keys: "
+                "anyone there could use it. Listen on 127.0.0.1, or accept that with "
+                "--insecure-bind (JOBSPOOL_INSECURE_BIND=true)"
+            )
 
 
 def _is_loopback(host: str) -> bool:

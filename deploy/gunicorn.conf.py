@@ -1,0 +1,10 @@
+"""For those who start gunicorn themselves: ``gunicorn -c deploy/gunicorn.conf.py``.
+
+The same as ``jobspool serve``, set by the same ``JOBSPOOL_`` variables.
+"""
+
+from service.server import gunicorn_options
+from service.settings import load_settings
+
+globals().update(gunicorn_options(load_settings()))
+wsgi_app = "service.server:built_in_the_worker"
