@@ -69,11 +69,8 @@ class RunningContext:
         return self._live.token.remaining_s()
 
     @contextmanager
-    def holding_the_stage(self) -> Iterator[None]:
-        """With ``lock: job`` the whole job holds its batch's lock; a stop ends the wait for it."""
-        if self._live.ensemble.batch.lock is not PrintLock.JOB:
-            yield
-            return
+    def holding_the_lock(self) -> Iterator[None]:
+        """Hold the batch's print lock, for ``lock: job``. A stop ends the wait for it."""
         lock = self._live.ensemble.print_lock
         while not lock.acquire(timeout=LOCK_LOOK_S):
             self.check()

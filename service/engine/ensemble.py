@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 
 from service.model import ClaimedBatch, batch_of
@@ -20,17 +18,17 @@ class Ensemble:
         self._peak = 0  # as _running
         self.members = 0  # live jobs, running or about to; guarded by Ensembles._lock
 
-    @contextmanager
-    def playing(self) -> Iterator[None]:
+    def begin(self) -> None:
         """Count the calling job as running."""
         with self._counting:
             self._running += 1
-            self._peak = max(self._peak, self._running)
-        try:
-            yield
-        finally:
-            with self._counting:
-                self._running -= 1
+            if self._running > self._peak:
+                self._peak = self._running
+
+    def end(self) -> None:
+        """Count it no more."""
+        with self._counting:
+            self._running -= 1
 
     @property
     def peak(self) -> int:

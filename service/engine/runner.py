@@ -22,8 +22,11 @@ from service.errors import (
     JobTimedOut,
 )
 from service.jobs.catalogue import Catalogue
-from service.model import Ending, Outcome, error_json
+from service.model import Ending, Outcome, PrintLock, error_json
 from service.store.store import Store
+
+# json.dumps makes an encoder at each call with options; this one keeps no state between calls
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +62,9 @@ class Runner:
     def run(self, live: LiveJob) -> Outcome:
         """Run the job on the calling thread. Never raises."""
         started_ms, cpu = self._clock.now_ms(), time.thread_time_ns()
-        with live.ensemble.playing():
-            verdict = self._verdict(live)
+        live.ensemble.begin()
+        verdict = self._verdict(live)
+        live.ensemble.end()
         return self.outcome(
             live,
             verdict,
@@ -131,12 +135,14 @@ class Runner:
             live, self._store, max_console_bytes=self._limits.max_console_bytes
         )
         live.token.check()
-        with context.holding_the_stage():
-            return self._encoded(job_type.run(context, params))
+        if job.batch.lock is PrintLock.JOB:
+            with context.holding_the_lock():
+                return self._encoded(job_type.run(context, params))
+        return self._encoded(job_type.run(context, params))
 
     def _encoded(self, result: JsonValue) -> str:
         try:
-            text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text = _encode(result)
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
