@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from heapq import nlargest
 from itertools import islice
 from typing import Final
 
@@ -84,8 +83,8 @@ def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> 
     ends: set[int] = set()
     if count_elements(html) > nested_at_most:
         ends.update(match.start() for match in _every(nested_at_most, html))
-    if _longest_tag(html) > attributes_at_most * _CHARS_PER_ATTRIBUTE:
-        step = attributes_at_most * _CHARS_PER_ATTRIBUTE
+    step = attributes_at_most * _CHARS_PER_ATTRIBUTE
+    if _may_hold_a_tag_of(step, html):
         ends.update(range(step, len(html), step))
     for end in sorted(ends):
         parse(html[:end] + _CLOSING)
@@ -97,8 +96,17 @@ def _every(n: int, html: str) -> Iterator[re.Match[str]]:
     return islice(_START.finditer(html), n, None, n)
 
 
-def _longest_tag(html: str) -> int:
-    """Characters of the longest thing that could be a tag, from above."""
-    gaps = [len(gap) for gap in html.split(">")]
-    reach = 1 + len(_QUOTED_GT.findall(html))
-    return sum(nlargest(reach, gaps)) if reach < len(gaps) else len(html)
+def _may_hold_a_tag_of(chars: int, html: str) -> bool:
+    """Whether some tag may be that long. In doubt yes."""
+    if len(html) < chars:
+        return False
+    # A tag ends at the first ">" that is in no quotes, so it spans as many gaps between them
+    # as there are quoted ones, and one more.
+    gap = chars // (1 + len(_QUOTED_GT.findall(html)))
+    start = 0
+    while len(html) - start > gap:
+        end = html.rfind(">", start, start + gap + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from bs4 import BeautifulSoup, Tag
 from bs4.element import CData, NavigableString, RubyParenthesisString, RubyTextString
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 _CODE: Final = ("script", "style")
 
@@ -31,8 +31,8 @@ class Document(Protocol):
     def tag(self, element: Any) -> str:
         """The element's name in lower case."""
 
-    def attribute(self, element: Any, name: str) -> str | None:
-        """An attribute's value; empty for one without a value, None if it is not there."""
+    def attributes(self, element: Any) -> Mapping[str, Any]:
+        """Values by name in lower case; what has no value is empty or None."""
 
     def text(self, element: Any) -> str:
         """The text in an element, as it is written, without that of scripts and styles in it."""
@@ -48,7 +48,8 @@ class LexborDocument:
     """The page by lexbor: a browser's reading of it, at a fiftieth of Beautiful Soup's time."""
 
     def __init__(self, html: str) -> None:
-        self._page = LexborHTMLParser(html)
+        self._page = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
+        self._has_code = True
 
     def find(self, css: str) -> Sequence[LexborNode]:
         elements = self._page.css(css)
@@ -60,18 +61,18 @@ class LexborDocument:
     def tag(self, element: LexborNode) -> str:
         return element.tag or ""
 
-    def attribute(self, element: LexborNode, name: str) -> str | None:
-        attributes = element.attrs
-        return (attributes[name] or "") if name in attributes else None
+    def attributes(self, element: LexborNode) -> Mapping[str, Any]:
+        return element.attributes
 
     def text(self, element: LexborNode) -> str:
-        if element.tag not in _CODE and element.css_first("script,style") is not None:
+        if self._has_code and element.tag not in _CODE and element.css_first("script,style"):
             element = element.clone()
             element.strip_tags(list(_CODE), recursive=True)
         return element.text()
 
     def drop_code(self) -> None:
         self._page.strip_tags(list(_CODE), recursive=True)
+        self._has_code = False
 
     def space_out(self) -> None:
         for block in self._page.css(_BLOCKS):
@@ -95,9 +96,8 @@ class SoupDocument:
     def tag(self, element: Tag) -> str:
         return element.name.lower()
 
-    def attribute(self, element: Tag, name: str) -> str | None:
-        value = element.get(name)
-        return None if value is None else str(value)
+    def attributes(self, element: Tag) -> Mapping[str, Any]:
+        return element.attrs
 
     def text(self, element: Tag) -> str:
         return element.get_text() if element.name in _CODE else element.get_text(types=self._TEXT)
@@ -109,6 +109,11 @@ class SoupDocument:
         for block in self._page.select(_BLOCKS):
             block.insert_before(" ")
             block.insert_after(" ")
+
+
+def value(attributes: Mapping[str, Any], name: str) -> str | None:
+    """An attribute's value, empty for one that has none; None if it is not there."""
+    return str(attributes[name] or "") if name in attributes else None
 
 
 def _remove(tags: Iterable[Any]) -> None:

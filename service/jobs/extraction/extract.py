@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import JsonValue
 
 from service.jobs.extraction.budget import Budget, afford_lexbor, afford_soup
-from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument
+from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument, value
 from service.jobs.extraction.links import Resolver
 from service.jobs.extraction.selection import pick
 from service.jobs.extraction.selectors import Selector
@@ -111,7 +111,7 @@ class _Reading:
 
     def _first(self, css: str, attribute: str) -> str | None:
         element = next(iter(self._page.find(css)), None)
-        return None if element is None else self._page.attribute(element, attribute)
+        return None if element is None else value(self._page.attributes(element), attribute)
 
     def _title(self) -> str | None:
         element = next(iter(self._page.find("title:not(svg title)")), None)
@@ -125,8 +125,9 @@ class _Reading:
 
     def _canonical_url(self) -> str | None:
         for element in self._page.find("link[rel][href]"):
-            if "canonical" in (self._attribute(element, "rel") or "").lower().split():
-                return self._url(self._attribute(element, "href") or "")
+            attributes = self._page.attributes(element)
+            if "canonical" in (value(attributes, "rel") or "").lower().split():
+                return self._url(value(attributes, "href") or "")
         return None
 
     def _language(self) -> str | None:
@@ -148,16 +149,18 @@ class _Reading:
         links: list[JsonValue] = []
         room = MAX_LINKS_CHARS
         for element in self._page.find("a[href],area[href]"):
-            url = self._url(self._attribute(element, "href") or "")
+            attributes = self._page.attributes(element)
+            url = self._url(value(attributes, "href") or "")
             if url is None:
                 continue
             room -= len(url)
             if len(links) == MAX_LINKS or room < 0:
                 self._cap.note("links")
                 break
-            self._budget.check()  # links can be nested, and the text is read anew for each
+            if len(links) % 16 == 0:  # links can be nested, and the text is read anew for each
+                self._budget.check()
             text = self._cap.cut("links", self._page.text(element), MAX_LINK_TEXT_CHARS)
-            rel = self._attribute(element, "rel")
+            rel = value(attributes, "rel")
             links.append(
                 {"url": url, "text": text, "rel": rel and clean(rel)[:MAX_META_NAME_CHARS]}
             )
@@ -167,14 +170,15 @@ class _Reading:
         """By name or property, lower case; the first of a name counts."""
         meta: dict[str, str] = {}
         for element in self._page.find("meta[content]"):
-            name = self._attribute(element, "name") or self._attribute(element, "property")
+            attributes = self._page.attributes(element)
+            name = value(attributes, "name") or value(attributes, "property")
             key = clean(name or "").lower()[:MAX_META_NAME_CHARS]
             if not key or key in meta:
                 continue
             if len(meta) == MAX_META:
                 self._cap.note("meta")
                 break
-            content = self._attribute(element, "content") or ""
+            content = value(attributes, "content") or ""
             meta[key] = self._cap.cut("meta", content, MAX_META_CHARS)
         return meta
 
@@ -187,7 +191,6 @@ class _Reading:
 
     def _url(self, href: str) -> str | None:
         url = self._resolver.absolute(href)
-        return clean(url) if url is not None else None
-
-    def _attribute(self, element: Any, name: str) -> str | None:
-        return self._page.attribute(element, name)
+        if url is None or (url.isascii() and url.isprintable()):
+            return url
+        return clean(url)

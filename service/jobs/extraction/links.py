@@ -15,7 +15,8 @@ _KEPT_SCHEMES: Final = frozenset({"http", "https", "ftp", "mailto", "tel"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BLANKS = re.compile(r"[\t\n\r]")
 _EDGES: Final = "".join(map(chr, range(0x21)))  # C0 controls and space (WHATWG URL)
-_DIRECTORY = re.compile(r"[^?]*/")
+_START = re.compile(r"/|(?:\.\./)*")
+_NOT_PLAIN: Final = ("", "/", "?", ".")
 
 
 class Resolver:
@@ -24,11 +25,7 @@ class Resolver:
     def __init__(self, page_url: str, base_href: str | None = None) -> None:
         page_url = urldefrag(page_url).url
         self._base = self._base_url(page_url, base_href)
-        parts = urlsplit(self._base)
-        self._scheme = parts.scheme
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        directory = _DIRECTORY.match(parts.path)
-        self._directory = self._origin + (directory[0] if directory else "/")
+        self._directories: dict[str, str] = {}  # by the "/" or "../../" that a href begins with
 
     def absolute(self, href: str) -> str | None:
         """The absolute URL; None for what is no URL, no link to follow, or over 8 KiB."""
@@ -45,12 +42,20 @@ class Resolver:
         scheme = _SCHEME.match(href)
         if scheme is not None:
             return self._with_scheme(href, scheme[1].lower())
-        first = href[:1]
-        if first == "#":
+        if href.startswith("#"):
             return self._base + href
-        if first in ("", "?", ".") or "/." in href or "\\" in href or href.startswith("//"):
+        start = _START.match(href)
+        prefix = start[0] if start else ""
+        rest = href[len(prefix) :]
+        if rest[:1] in _NOT_PLAIN or "/." in rest or "\\" in rest:
             return self._carefully(href)
-        return (self._origin if first == "/" else self._directory) + href
+        return self._directory(prefix) + rest
+
+    def _directory(self, prefix: str) -> str:
+        known = self._directories.get(prefix)
+        if known is None:
+            known = self._directories[prefix] = urljoin(self._base, prefix or ".")
+        return known
 
     def _with_scheme(self, href: str, scheme: str) -> str | None:
         if scheme not in _KEPT_SCHEMES:

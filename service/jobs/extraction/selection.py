@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from service.jobs.extraction.budget import Budget, count_elements
-from service.jobs.extraction.documents import Document, LexborDocument
+from service.jobs.extraction.documents import Document, LexborDocument, value
 from service.jobs.extraction.selectors import Selector, is_costly
 from service.jobs.extraction.text import Capper
 
@@ -44,11 +44,11 @@ def pick(
         values: list[JsonValue] = []
         for element in _wanted(page.find(selector.css), selector, cap, field):
             pause()
-            value = _value(page, element, selector.attr)
-            if value is not None:
-                value = cap.cut(field, value, min(MAX_VALUE_CHARS, room))
-                room -= len(value)
-            values.append(value)
+            found = _found(page, element, selector.attr)
+            if found is not None:
+                found = cap.cut(field, found, min(MAX_VALUE_CHARS, room))
+                room -= len(found)
+            values.append(found)
         selected[name] = values if selector.all else next(iter(values), None)
     return selected
 
@@ -59,8 +59,8 @@ def _wanted(elements: Sequence[Any], selector: Selector, cap: Capper, field: str
     return elements[: MAX_MATCHES if selector.all else 1]
 
 
-def _value(page: Document, element: Any, attr: str | None) -> str | None:
-    return page.text(element) if attr is None else page.attribute(element, attr.lower())
+def _found(page: Document, element: Any, attr: str | None) -> str | None:
+    return page.text(element) if attr is None else value(page.attributes(element), attr.lower())
 
 
 def _afford(page: Document, html: str, css: str, budget: Budget) -> None:

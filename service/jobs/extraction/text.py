@@ -16,7 +16,7 @@ _REMOVED: Final = re.compile(
 
 def clean(text: str) -> str:
     """The text in NFC without control and bidi characters, white space collapsed."""
-    if _REMOVED.search(text):
+    if not text.isprintable():
         text = _REMOVED.sub("", text)
     text = " ".join(text.split())
     return text if text.isascii() else unicodedata.normalize("NFC", text)
