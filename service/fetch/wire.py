@@ -15,7 +15,7 @@ from service.fetch.exchange import CONTENT_CODINGS, Exchange, Wanted
 from service.fetch.policy import FetchPolicy
 from service.fetch.url import Url
 
-_CONNECTIONS_KEPT: Final = 8
+_CONNECTIONS_KEPT: Final = 4
 _IDLE_CONNECTION_S: Final = 60
 
 # A cancelled job must notice within 1.2 s.

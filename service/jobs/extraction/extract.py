@@ -29,7 +29,7 @@ MAX_HEADINGS: Final = 500
 MAX_HEADING_CHARS: Final = 512
 MAX_META: Final = 200
 MAX_META_NAME_CHARS: Final = 128
-MAX_META_CHARS: Final = 2_048
+MAX_META_CHARS: Final = 4_096
 MAX_TEXT_CHARS: Final = 200_000
 
 
@@ -168,6 +168,7 @@ class _Reading:
 
     def _meta(self) -> dict[str, str]:
         """By name or property, lower case; the first of a name counts."""
+        cap = self._cap if "meta" in self._request.include else Capper()
         meta: dict[str, str] = {}
         for element in self._page.find("meta[content]"):
             attributes = self._page.attributes(element)
@@ -176,10 +177,10 @@ class _Reading:
             if not key or key in meta:
                 continue
             if len(meta) == MAX_META:
-                self._cap.note("meta")
+                cap.note("meta")
                 break
             content = value(attributes, "content") or ""
-            meta[key] = self._cap.cut("meta", content, MAX_META_CHARS)
+            meta[key] = cap.cut("meta", content, MAX_META_CHARS)
         return meta
 
     def _text(self) -> str:

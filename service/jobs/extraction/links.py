@@ -60,7 +60,8 @@ class Resolver:
     def _with_scheme(self, href: str, scheme: str) -> str | None:
         if scheme not in _KEPT_SCHEMES:
             return None
-        if scheme in ("http", "https") and not href[len(scheme) + 1 :].startswith("//"):
+        has_host = href[len(scheme) + 1 :].startswith("//")
+        if scheme in ("http", "https") and (not has_host or "[" in href):
             return self._carefully(href)
         return href
 

@@ -1,0 +1,99 @@
+"""Whatever the page, reading it takes a second of CPU per megabyte at most, or is given up."""
+
+from __future__ import annotations
+
+import time
+from typing import get_args
+
+import pytest
+
+from service.errors import JobFailed
+from service.jobs.extraction.budget import FLOOR_S, Budget
+from service.jobs.extraction.extract import Parser, Part, Request, extract
+from service.jobs.extraction.selectors import Selector
+
+ALL = frozenset(get_args(Part))
+
+# Reading is given up between two steps in C, so the last one may pass the budget; and the
+# machines of continuous integration are slow. Unguarded these pages take 20 s to minutes.
+SLACK = 4.0
+
+HOSTILE = {
+    "nested": "<div>" * 100_000,
+    "nested with fake ends": "<div><!--</div>-->" * 60_000,
+    "nested lists": "<li><dd>" * 60_000,
+    "attributes": "<x " + " ".join(f"a{n}" for n in range(100_000)) + ">",
+    "attributes never closed": "<x " + " ".join(f"a{n}" for n in range(100_000)),
+    "attributes round quoted ends": "<x " + " ".join(f"a{n}='>'" for n in range(100_000)) + ">",
+    "attributes behind a decoy": (
+        '<!-- <a b=" --><z ' + " ".join(f"a{n}" for n in range(100_000)) + '">'
+    ),
+    "formatting": "<b><div>" * 60_000,
+    "comments": "<!--" * 100_000,
+    "templates": "<template>" * 60_000,
+}
+
+
+@pytest.mark.parametrize("parser", get_args(Parser))
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_page_is_read_or_given_up_in_time(name: str, parser: Parser) -> None:
+    html = HOSTILE[name]
+    started = time.thread_time()
+    try:
+        extract(html, "http://example.com/", Request(ALL, parser), lambda: None)
+    except JobFailed as failed:
+        code = failed.error_code
+    else:
+        code = "parse_budget"
+    assert code == "parse_budget"
+    assert time.thread_time() - started < SLACK * max(FLOOR_S, len(html) * 1e-6)
+
+
+def test_the_worst_pages_are_given_up() -> None:
+    for name in ("nested", "attributes", "attributes behind a decoy"):
+        with pytest.raises(JobFailed) as refused:
+            extract(HOSTILE[name], "http://example.com/", Request(ALL), lambda: None)
+        assert refused.value.error_code == "parse_budget"
+        assert not refused.value.retryable
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<ul>" + "<li>item <a href=x>y</a>" * 9_000 + "</ul>",
+        "<table>" + "<tr><td>a<td>b<td>some more text</tr>\n" * 9_000 + "</table>",
+        "<p>a paragraph of text that nobody closes\n" * 9_000,
+        "<script>" + "if (a < b && c > d) { e(); }\n" * 20_000 + "</script>",
+        "<pre>" + "word " * 200_000 + "</pre>",
+        f"<img src='data:image/png;base64,{'A' * 1_000_000}'>",
+        "<p>" + "<br>" * 5_000 + "</p>",
+    ],
+    ids=["list", "table", "paragraphs", "script", "text", "data", "breaks"],
+)
+def test_a_long_page_that_means_no_harm_is_read(html: str) -> None:
+    extract(html, "http://example.com/", Request(ALL), lambda: None)
+
+
+def test_a_selector_that_would_compare_all_with_all_is_refused_on_a_long_page() -> None:
+    select = {"x": Selector(css="p:nth-last-child(2)")}
+    short, long = "<p>a</p>" * 100, "<p>a</p>" * 50_000
+    for html in (short, long):
+        request = Request(frozenset(), "lexbor", select)
+        if html is short:
+            extract(html, "http://example.com/", request, lambda: None)
+        else:
+            with pytest.raises(JobFailed) as refused:
+                extract(html, "http://example.com/", request, lambda: None)
+            assert refused.value.error_code == "parse_budget"
+
+
+def test_a_budget_is_a_second_per_megabyte_and_some_to_start_with() -> None:
+    assert Budget(0).limit_s == FLOOR_S
+    assert Budget(2_000_000).limit_s == pytest.approx(2.0)
+
+
+def test_a_spent_budget_says_so() -> None:
+    budget = Budget(0)
+    budget.limit_s = -1.0
+    with pytest.raises(JobFailed, match="CPU time"):
+        budget.check()
