@@ -104,9 +104,9 @@ def seal(
         if before is not None:
             abandon(tx, batch_key)
             return Sealed(before, replayed=True)
-        row = {**remember._asdict(), "batch_key": batch_key}
-        expires = tx.now_ms + remember_s * 1000
-        tx.connection.execute(insert(idempotency).values(row, expires_ms=expires))
+        expires_ms = tx.now_ms + remember_s * 1000
+        row = {**remember._asdict(), "batch_key": batch_key, "expires_ms": expires_ms}
+        tx.connection.execute(insert(idempotency).values(row))
     _refuse_over(tx, total, most_queued)
     statement = update(batches).where(batches.c.key == batch_key)
     tx.connection.execute(

@@ -1,0 +1,636 @@
+"""What a store promises, whichever database is under it. A new one joins by a parameter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+
+from service.clock import Clock
+from service.errors import BatchActive, Expired, KeyReused, NotFound, QueueFull
+from service.model import (
+    BatchOptions,
+    Capacity,
+    ClaimedJob,
+    Ending,
+    Executor,
+    JobSpec,
+    Outcome,
+    PrintLock,
+    index_of,
+)
+from service.store import queries
+from service.store.database import Database
+from service.store.store import Store
+from service.store.submits import Remembered
+
+POOL = Capacity(pool=4, dedicated=0, sequential=0)
+SPEC = JobSpec("numbers", '{"count":1}', None, None, 1)
+
+
+class MovedClock(Clock):
+    """A clock whose time the test moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+    def steady_s(self) -> float:
+        return super().steady_s() + self.ahead_ms / 1000
+
+
+def sqlite(folder: Path) -> Database:
+    return Database(folder / "contract.db")
+
+
+DATABASES: dict[str, Callable[[Path], Database]] = {"sqlite": sqlite}
+
+
+class Kit:
+    """A store and what tests do with it over and over."""
+
+    def __init__(self, store: Store, clock: MovedClock, ended: list[set[str]]) -> None:
+        self.store = store
+        self.clock = clock
+        self.ended = ended
+        self.node = self.join()
+
+    def join(self) -> int:
+        return self.store.register(pid=1, boot_id="this", lock="none.lock")
+
+    def submit(self, count: int = 1, **options: Any) -> int:
+        return self.submit_specs([SPEC] * count, **options)
+
+    def submit_specs(self, specs: list[JobSpec], **options: Any) -> int:
+        sealed = self.store.submit(
+            BatchOptions(**options), specs, node=self.node, ttl_s=60, most_queued=10**6
+        )
+        return sealed.batch_key
+
+    def claim(self, pool: int = 4, node: int | None = None) -> list[ClaimedJob]:
+        capacity = Capacity(pool=pool, dedicated=pool, sequential=pool)
+        shifts = self.store.claim(capacity, self.node if node is None else node)
+        return [job for shift in shifts for job in shift.jobs]
+
+    def finish(self, job: ClaimedJob, node: int | None = None, **changes: Any) -> None:
+        outcome = outcome_of(job)._replace(**changes)
+        self.store.finish(self.node if node is None else node, outcome)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for all that was handed over to be committed."""
+        self.store.journal.write(lambda tx: None)
+
+    def batch(self, key: int) -> Any:
+        with self.store.snapshot() as connection:
+            return queries.batch_by_key(connection, key)
+
+    def jobs(self, key: int) -> list[Any]:
+        with self.store.snapshot() as connection:
+            return list(queries.list_jobs(connection, key, after=-1, limit=10_000, status=None))
+
+    def earlier(self, job_key: int) -> list[Any]:
+        with self.store.snapshot() as connection:
+            return queries.attempts_of(connection, [job_key]).get(job_key, [])
+
+
+def outcome_of(job: ClaimedJob) -> Outcome:
+    return Outcome(
+        key=job.key,
+        attempt=job.attempt,
+        claimed_ms=job.claimed_ms,
+        ending=Ending.SUCCEEDED,
+        result='{"lines":["1"]}',
+        error=None,
+        thread="pool_0",
+        started_ms=job.claimed_ms,
+        finished_ms=job.claimed_ms + 5,
+        cpu_us=7,
+        concurrent=1,
+    )
+
+
+@pytest.fixture(params=DATABASES)
+def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
+    database = DATABASES[request.param](tmp_path)
+    database.upgrade()
+    ended: list[set[str]] = []
+    clock = MovedClock()
+    store = Store(database, clock, on_commit=ended.append)
+    store.start()
+    yield Kit(store, clock, ended)
+    store.stop(5.0)
+
+
+def counts(batch: Any) -> tuple[int, ...]:
+    return (batch.queued, batch.running, batch.succeeded, batch.failed, batch.cancelled)
+
+
+# --- submitting -----------------------------------------------------------------------------
+
+
+def test_a_submitted_batch_can_be_read_at_once_by_another_connection(kit: Kit) -> None:
+    key = kit.submit(3, name="n", labels={"team": "a"}, executor=Executor.DEDICATED)
+    batch = kit.batch(key)
+    assert (batch.status, batch.total, batch.queued) == ("queued", 3, 3)
+    assert (batch.name, json.loads(batch.labels), batch.executor) == (
+        "n",
+        {"team": "a"},
+        "dedicated",
+    )
+    assert [index_of(job.key) for job in kit.jobs(key)] == [0, 1, 2]
+
+
+def test_a_big_batch_is_not_seen_before_its_last_job_is_in(kit: Kit) -> None:
+    seen: list[int] = []
+
+    def specs() -> Iterator[JobSpec]:
+        for n in range(7_000):
+            if n in (4_500, 6_999):
+                with kit.store.snapshot() as connection:
+                    wanted = queries.BatchFilter()
+                    rows = queries.list_batches(
+                        connection, wanted, before=None, limit=5, now_ms=kit.clock.now_ms()
+                    )
+                seen.append(len(rows))
+                seen.append(len(kit.claim()))
+            yield SPEC
+
+    sealed = kit.store.submit(BatchOptions(), specs(), node=kit.node, ttl_s=60, most_queued=10**6)
+    assert seen == [0, 0, 0, 0]
+    assert kit.batch(sealed.batch_key).queued == 7_000
+
+
+def test_a_stream_that_breaks_leaves_nothing(kit: Kit) -> None:
+    def specs() -> Iterator[JobSpec]:
+        yield from [SPEC] * 5_000
+        raise ValueError("cut")
+
+    with pytest.raises(ValueError, match="cut"):
+        kit.store.submit(BatchOptions(), specs(), node=kit.node, ttl_s=60, most_queued=10**6)
+    with kit.store.snapshot() as connection:
+        for table in ("batches", "jobs", "labels"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_the_queue_has_a_bound_and_says_so(kit: Kit) -> None:
+    def submit(n: int) -> None:
+        kit.store.submit(BatchOptions(), [SPEC] * n, node=kit.node, ttl_s=60, most_queued=5)
+
+    submit(5)
+    with pytest.raises(QueueFull, match="5 of at most 5 jobs"):
+        submit(1)
+    kit.finish(kit.claim(pool=1)[0])
+    submit(1)
+
+
+def test_one_key_makes_one_batch(kit: Kit) -> None:
+    def submit(fingerprint: str = "same") -> Any:
+        return kit.store.submit(
+            BatchOptions(),
+            [SPEC],
+            node=kit.node,
+            ttl_s=60,
+            most_queued=10,
+            remember=lambda: Remembered("key", fingerprint),
+            remember_s=100,
+        )
+
+    first, second = submit(), submit()
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.batch_key == second.batch_key
+    with pytest.raises(KeyReused):
+        submit("other")
+    with kit.store.snapshot() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM batches").scalar() == 1
+    kit.clock.ahead_ms = 101_000
+    assert not submit("other").replayed
+
+
+# --- claiming -------------------------------------------------------------------------------
+
+
+def test_jobs_are_claimed_in_order_and_once(kit: Kit) -> None:
+    key = kit.submit(6)
+    first, second, third = kit.claim(), kit.claim(), kit.claim()
+    assert [index_of(job.key) for job in (*first, *second)] == [0, 1, 2, 3, 4, 5]
+    assert third == []
+    assert counts(kit.batch(key)) == (0, 6, 0, 0, 0)
+    assert {job.attempt for job in (*first, *second)} == {1}
+
+
+def test_two_nodes_never_get_the_same_job(kit: Kit) -> None:
+    kit.submit(400)
+    other = kit.join()
+    claimed: dict[int, list[int]] = {kit.node: [], other: []}
+    start = Barrier(2)
+
+    def work(node: int) -> None:
+        start.wait()
+        while jobs := kit.claim(pool=7, node=node):
+            claimed[node] += [job.key for job in jobs]
+
+    threads = [Thread(target=work, args=(node,)) for node in claimed]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keys = [key for mine in claimed.values() for key in mine]
+    assert len(keys) == len(set(keys)) == 400
+
+
+def test_a_batch_never_runs_more_than_its_max_workers(kit: Kit) -> None:
+    key = kit.submit(10, max_workers=2)
+    first = kit.claim(pool=8)
+    assert len(first) == 2
+    assert kit.claim(pool=8) == []
+    kit.finish(first[0])
+    assert len(kit.claim(pool=8)) == 1
+    assert kit.batch(key).running == 2
+
+
+def test_batches_take_turns(kit: Kit) -> None:
+    big, small = kit.submit(100), kit.submit(4)
+    claimed = kit.claim(pool=8)
+    by_batch = [job.batch.key for job in claimed]
+    assert by_batch.count(big) == 4
+    assert by_batch.count(small) == 4
+
+
+def test_the_batch_that_waited_longest_is_next(kit: Kit) -> None:
+    keys = []
+    for _ in range(3):
+        kit.clock.ahead_ms += 1
+        keys.append(kit.submit(10))
+    served = []
+    for _ in range(6):
+        kit.clock.ahead_ms += 1
+        served.append(kit.claim(pool=1)[0].batch.key)
+    assert served == keys * 2
+
+
+def test_higher_priority_goes_first_and_leaves_the_rest(kit: Kit) -> None:
+    low, high = kit.submit(10), kit.submit(3, priority=5)
+    claimed = kit.claim(pool=5)
+    assert [job.batch.key for job in claimed].count(high) == 3
+    assert [job.batch.key for job in claimed].count(low) == 2
+
+
+def test_a_capped_batch_does_not_keep_places_from_others(kit: Kit) -> None:
+    kit.submit(10, max_workers=1)
+    free = kit.submit(10)
+    claimed = kit.claim(pool=6)
+    assert [job.batch.key for job in claimed].count(free) == 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"lock": PrintLock.JOB}, {"lock": PrintLock.NONE}, {"executor": Executor.DEDICATED}],
+)
+def test_a_batch_that_shares_something_stays_in_one_process(
+    kit: Kit, options: dict[str, Any]
+) -> None:
+    kit.submit(10, **options)
+    other = kit.join()
+    assert len(kit.claim(pool=2)) == 2
+    assert kit.claim(pool=2, node=other) == []
+    assert len(kit.claim(pool=2)) == 2
+
+
+def test_each_executor_gets_only_what_it_has_room_for(kit: Kit) -> None:
+    kit.submit(5, executor=Executor.POOL)
+    kit.submit(5, executor=Executor.DEDICATED)
+    shifts = kit.store.claim(Capacity(pool=0, dedicated=2, sequential=9), kit.node)
+    assert [shift.batch.executor for shift in shifts] == ["dedicated", "dedicated"]
+
+
+def test_a_sequential_batch_runs_one_job_at_a_time(kit: Kit) -> None:
+    kit.submit(3, executor=Executor.SEQUENTIAL)
+    (only,) = kit.claim(pool=8)
+    assert kit.claim(pool=8) == []
+    kit.finish(only)
+    assert [index_of(job.key) for job in kit.claim(pool=8)] == [1]
+
+
+def test_a_shift_holds_as_many_jobs_as_asked_for(kit: Kit) -> None:
+    key = kit.submit(10)
+    shifts = kit.store.claim(Capacity(2, 0, 0), kit.node, {key: 3})
+    assert [len(shift.jobs) for shift in shifts] == [3, 3]
+    assert kit.batch(key).running == 6
+
+
+# --- finishing ------------------------------------------------------------------------------
+
+
+def test_a_batch_ends_with_its_last_job(kit: Kit) -> None:
+    key = kit.submit(2)
+    first, second = kit.claim()
+    kit.finish(first)
+    assert (kit.batch(key).status, kit.batch(key).outcome) == ("running", None)
+    kit.finish(second, ending=Ending.FAILED, result=None, error='{"code":"x"}')
+    batch = kit.batch(key)
+    assert (batch.status, batch.outcome) == ("completed", "partial")
+    assert counts(batch) == (0, 0, 1, 1, 0)
+    assert batch.finished_ms == second.claimed_ms + 5
+    assert batch.expires_ms > kit.clock.now_ms()
+    assert {batch.id} in kit.ended
+
+
+@pytest.mark.parametrize(
+    ("endings", "outcome"),
+    [
+        ([Ending.SUCCEEDED, Ending.SUCCEEDED], "succeeded"),
+        ([Ending.FAILED, Ending.FAILED], "failed"),
+        ([Ending.FAILED, Ending.SUCCEEDED], "partial"),
+        ([Ending.CANCELLED, Ending.SUCCEEDED], "partial"),
+        ([Ending.CANCELLED, Ending.CANCELLED], "cancelled"),
+    ],
+)
+def test_the_outcome_follows_from_the_jobs(kit: Kit, endings: list[Ending], outcome: str) -> None:
+    key = kit.submit(2)
+    for job, ending in zip(kit.claim(), endings, strict=True):
+        kit.finish(job, ending=ending)
+    assert (kit.batch(key).status, kit.batch(key).outcome) == ("completed", outcome)
+
+
+def test_a_late_worker_cannot_overwrite_what_a_rescue_gave_to_another(kit: Kit) -> None:
+    key = kit.submit(1)
+    (late,) = kit.claim()
+    rescuer = kit.join()
+    assert kit.store.rescue([kit.node], max_crashes=3).requeued == 1
+    (again,) = kit.claim(node=rescuer)
+    kit.finish(late, result='"late"')
+    assert counts(kit.batch(key)) == (0, 1, 0, 0, 0)
+    kit.finish(again, node=rescuer, result='"in time"')
+    kit.finish(late, result='"later still"')
+    (job,) = kit.jobs(key)
+    assert (job.state, job.result, job.attempt) == ("succeeded", '"in time"', 2)
+    assert counts(kit.batch(key)) == (0, 0, 1, 0, 0)
+
+
+def test_one_late_finish_does_not_spoil_the_others_of_its_transaction(kit: Kit) -> None:
+    key = kit.submit(4)
+    jobs = kit.claim()
+    stale = outcome_of(jobs[1])._replace(attempt=7)
+    for outcome in (outcome_of(jobs[0]), stale, outcome_of(jobs[2]), outcome_of(jobs[3])):
+        kit.store.finish(kit.node, outcome)
+    kit.settle()
+    assert counts(kit.batch(key)) == (0, 1, 3, 0, 0)
+
+
+def test_a_job_finishes_once_however_often_it_is_said(kit: Kit) -> None:
+    key = kit.submit(2)
+    first, _ = kit.claim()
+    for _ in range(3):
+        kit.finish(first)
+    assert counts(kit.batch(key)) == (0, 1, 1, 0, 0)
+
+
+def test_results_are_numbered_in_the_order_of_completion(kit: Kit) -> None:
+    key = kit.submit(4)
+    claimed = kit.claim()
+    for n in (2, 0, 3, 1):
+        kit.finish(claimed[n])
+    assert [queries.result_seq(job) for job in kit.jobs(key)] == [2, 4, 1, 3]
+
+
+def test_a_failure_with_a_later_date_is_another_attempt(kit: Kit) -> None:
+    key = kit.submit_specs([SPEC._replace(max_attempts=2)])
+    (job,) = kit.claim()
+    due = kit.clock.now_ms() + 5_000
+    kit.finish(
+        job,
+        ending=Ending.FAILED,
+        error='{"code":"x"}',
+        not_before_ms=due,
+        wait_reason="retry_backoff",
+    )
+    (waiting,) = kit.jobs(key)
+    assert (waiting.state, waiting.wait_reason) == ("waiting", "retry_backoff")
+    assert counts(kit.batch(key)) == (1, 0, 0, 0, 0)
+    assert kit.claim() == []
+    in_s = kit.store.next_due_in_s()
+    assert in_s is not None
+    assert 4 < in_s <= 5
+    kit.clock.ahead_ms = 5_001
+    assert kit.store.wake_due() is None
+    (again,) = kit.claim()
+    assert (again.attempt, again.failures) == (2, 1)
+    assert [(a.n, a.error) for a in kit.earlier(job.key)] == [(1, '{"code":"x"}')]
+
+
+def test_a_deferred_job_has_made_no_attempt(kit: Kit) -> None:
+    key = kit.submit(1)
+    (job,) = kit.claim()
+    kit.finish(job, ending=Ending.DEFERRED, not_before_ms=0, wait_reason="host_limit")
+    (again,) = kit.claim()
+    assert (again.attempt, again.failures) == (1, 0)
+    assert kit.earlier(job.key) == []
+    assert kit.batch(key).running == 1
+
+
+def test_a_job_that_is_handed_back_is_charged_nothing_but_tells_of_it(kit: Kit) -> None:
+    kit.submit(1)
+    (job,) = kit.claim()
+    kit.finish(job, ending=Ending.HANDED_BACK, error='{"code":"handed_back"}')
+    (again,) = kit.claim()
+    assert (again.attempt, again.failures, again.crashes) == (2, 0, 0)
+    assert len(kit.earlier(job.key)) == 1
+
+
+def test_the_console_keeps_the_order_of_printing(kit: Kit) -> None:
+    key = kit.submit(2)
+    one, two = kit.claim()
+    for job, text in ((one, "a"), (two, "b"), (one, "c"), (one, "d")):
+        kit.store.print(job.key, text + "\n")
+    kit.settle()
+    with kit.store.snapshot() as connection:
+        whole = queries.console_page(connection, key, after=0, limit=10)
+        own = queries.console_of_job(connection, one.key, after=0, limit=10)
+    assert "".join(row.text for row in whole) == "a\nb\nc\nd\n"
+    assert "".join(row.text for row in own) == "a\nc\nd\n"
+
+
+# --- cancelling -----------------------------------------------------------------------------
+
+
+def test_a_cancel_ends_the_queued_and_flags_the_running(kit: Kit) -> None:
+    key = kit.submit(5)
+    running = kit.claim(pool=2)
+    cancelled = kit.store.cancel_batch(key)
+    assert (cancelled.queued, cancelled.running) == (3, 2)
+    assert kit.batch(key).status == "cancelling"
+    assert sorted(kit.store.cancelling_jobs(kit.node)) == [job.key for job in running]
+    assert kit.claim() == []
+    for job in running:
+        kit.finish(job, ending=Ending.CANCELLED)
+    batch = kit.batch(key)
+    assert (batch.status, batch.outcome, counts(batch)) == (
+        "cancelled",
+        "cancelled",
+        (0, 0, 0, 0, 5),
+    )
+
+
+def test_a_cancel_is_repeatable(kit: Kit) -> None:
+    key = kit.submit(3)
+    assert kit.store.cancel_batch(key).queued == 3
+    assert kit.store.cancel_batch(key).queued == 0
+    assert counts(kit.batch(key)) == (0, 0, 0, 0, 3)
+
+
+def test_a_cancelled_job_is_not_retried(kit: Kit) -> None:
+    key = kit.submit_specs([SPEC._replace(max_attempts=5)])
+    (job,) = kit.claim()
+    kit.store.cancel_job(job.key, key)
+    kit.finish(job, ending=Ending.FAILED, not_before_ms=1, wait_reason="retry_backoff")
+    assert kit.jobs(key)[0].state == "cancelled"
+
+
+def test_a_job_can_be_cancelled_alone(kit: Kit) -> None:
+    key = kit.submit(2)
+    jobs = kit.jobs(key)
+    assert kit.store.cancel_job(jobs[0].key, key) == "queued"
+    assert kit.store.cancel_job(jobs[0].key, key) == "cancelled"
+    assert counts(kit.batch(key)) == (1, 0, 0, 0, 1)
+    with pytest.raises(NotFound):
+        kit.store.cancel_job(jobs[1].key + 1, key)
+
+
+def test_a_big_cancel_counts_all_its_pieces(kit: Kit) -> None:
+    key = kit.submit(25_000)
+    assert kit.store.cancel_batch(key).queued == 25_000
+    assert kit.batch(key).status == "cancelled"
+
+
+# --- nodes ----------------------------------------------------------------------------------
+
+
+def test_a_dead_nodes_jobs_go_back_with_the_crash_on_record(kit: Kit) -> None:
+    key = kit.submit(3)
+    kit.claim(pool=2)
+    rescuer = kit.join()
+    assert kit.store.rescue([kit.node], max_crashes=3) == (2, 0)
+    assert counts(kit.batch(key)) == (3, 0, 0, 0, 0)
+    (first, *_) = kit.claim(node=rescuer)
+    assert (first.attempt, first.crashes, first.failures) == (2, 1, 0)
+    (earlier,) = kit.earlier(first.key)
+    assert json.loads(earlier.error)["code"] == "crashed"
+
+
+def test_a_job_that_crashes_too_often_fails_with_the_evidence(kit: Kit) -> None:
+    key = kit.submit(1)
+    for crash in range(1, 4):
+        (job,) = kit.claim(node=kit.node)
+        assert job.crashes == crash - 1
+        dead, kit.node = kit.node, kit.join()
+        rescued = kit.store.rescue([dead], max_crashes=3)
+        assert rescued == ((1, 0) if crash < 3 else (0, 1))
+    (job,) = kit.jobs(key)
+    error = json.loads(job.error)
+    assert (job.state, error["code"], error["crashes"]) == ("failed", "crashed", 3)
+    assert len(kit.earlier(job.key)) == 2
+    assert kit.batch(key).outcome == "failed"
+
+
+def test_jobs_that_crashed_twice_run_one_at_a_time(kit: Kit) -> None:
+    kit.submit(4)
+    for _ in range(2):
+        assert len(kit.claim()) == 4
+        dead, kit.node = kit.node, kit.join()
+        kit.store.rescue([dead], max_crashes=3)
+    healthy = kit.submit(2)
+    first = kit.claim(pool=8)
+    assert sum(job.crashes == 2 for job in first) == 1
+    assert [job.batch.key for job in first].count(healthy) == 2
+    assert kit.claim(pool=8) == []
+    for job in first:
+        kit.finish(job)
+    assert len(kit.claim(pool=8)) == 1
+
+
+def test_a_rescue_happens_once(kit: Kit) -> None:
+    kit.submit(2)
+    kit.claim()
+    kit.join()
+    assert kit.store.rescue([kit.node], max_crashes=3).requeued == 2
+    assert kit.store.rescue([kit.node], max_crashes=3).requeued == 0
+
+
+def test_a_node_that_was_taken_for_dead_is_told_so(kit: Kit) -> None:
+    assert kit.store.beat(kit.node)
+    kit.store.rescue([kit.node], max_crashes=3)
+    assert not kit.store.beat(kit.node)
+
+
+def test_a_node_is_silent_after_its_time_or_by_another_boot(kit: Kit) -> None:
+    assert kit.store.silent_nodes(boot_id="this", timeout_s=15) == []
+    assert kit.store.silent_nodes(boot_id="another", timeout_s=15) == [kit.node]
+    kit.clock.ahead_ms = 16_000
+    assert kit.store.silent_nodes(boot_id="this", timeout_s=15) == [kit.node]
+    kit.store.beat(kit.node)
+    assert kit.store.silent_nodes(boot_id="this", timeout_s=15) == []
+
+
+def test_a_dead_node_frees_its_batches_and_what_it_received_in_part(kit: Kit) -> None:
+    pinned = kit.submit(3, lock=PrintLock.JOB)
+    kit.claim(pool=1)
+    rescuer = kit.join()
+    kit.store.rescue([kit.node], max_crashes=3)
+    assert [job.batch.key for job in kit.claim(node=rescuer)] == [pinned] * 3
+
+
+# --- time -----------------------------------------------------------------------------------
+
+
+def test_an_ended_batch_expires_whole_and_its_id_is_remembered(kit: Kit) -> None:
+    key = kit.submit(1, labels={"a": "b"})
+    (job,) = kit.claim()
+    kit.store.print(job.key, "x\n")
+    kit.finish(job)
+    batch = kit.batch(key)
+    kit.clock.ahead_ms = 61_000
+    with kit.store.snapshot() as connection, pytest.raises(Expired):
+        queries.find_batch(connection, batch.id, kit.clock.now_ms())
+    while kit.store.expire_piece():
+        pass
+    with kit.store.snapshot() as connection:
+        for table in ("batches", "jobs", "console", "labels", "attempts"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+        with pytest.raises(Expired):
+            queries.find_batch(connection, batch.id, kit.clock.now_ms())
+        with pytest.raises(NotFound):
+            queries.find_batch(connection, batch.id[:-1] + "x", kit.clock.now_ms())
+
+
+def test_an_active_batch_never_expires(kit: Kit) -> None:
+    key = kit.submit(1)
+    kit.clock.ahead_ms = 10**10
+    assert not kit.store.expire_piece()
+    assert kit.batch(key).status == "queued"
+
+
+def test_only_an_ended_batch_is_deleted(kit: Kit) -> None:
+    key = kit.submit(6_000)
+    with pytest.raises(BatchActive):
+        kit.store.delete_batch(key)
+    kit.store.cancel_batch(key)
+    kit.store.delete_batch(key)
+    assert kit.jobs(key) == []
+
+
+def test_the_gauge_of_the_queue_is_the_sum_of_the_batches(kit: Kit) -> None:
+    kit.submit(10)
+    other = kit.submit(5)
+    kit.finish(kit.claim(pool=3)[0])
+    kit.store.cancel_batch(other)
+    with kit.store.snapshot() as connection:
+        total = connection.exec_driver_sql("SELECT sum(queued) FROM batches").scalar()
+        assert queries.queue_state(connection).queued == total

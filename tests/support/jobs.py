@@ -1,0 +1,163 @@
+"""Job types that behave in ways real ones should not."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from pydantic import JsonValue
+
+from service.errors import JobDeferred, JobFailed
+from service.jobs.contract import JobContext, JobType, Params
+
+
+class NoParams(Params):
+    pass
+
+
+class WaitParams(Params):
+    seconds: float = 30.0
+
+
+class Sleeper(JobType[WaitParams]):
+    name = "sleeper"
+    description = "Waits, and stops when told to."
+    params_model = WaitParams
+    example: dict[str, Any] = {"seconds": 1.0}
+
+    def run(self, ctx: JobContext, params: WaitParams) -> JsonValue:
+        ctx.sleep(params.seconds)
+        return {"slept": params.seconds}
+
+
+class StubbornParams(Params):
+    seconds: float
+
+
+class Stubborn(JobType[StubbornParams]):
+    name = "stubborn"
+    description = "Waits, whatever it is told."
+    params_model = StubbornParams
+    example: dict[str, Any] = {"seconds": 1.0}
+
+    def run(self, ctx: JobContext, params: StubbornParams) -> JsonValue:
+        Event().wait(params.seconds)
+        return "late"
+
+
+class RaiseParams(Params):
+    error: str
+
+
+class Raiser(JobType[RaiseParams]):
+    name = "raiser"
+    description = "Raises what it is told to."
+    params_model = RaiseParams
+    example: dict[str, Any] = {"error": "ValueError"}
+
+    def run(self, ctx: JobContext, params: RaiseParams) -> JsonValue:
+        errors: dict[str, BaseException] = {
+            "ValueError": ValueError("as told"),
+            "SystemExit": SystemExit(3),
+            "KeyboardInterrupt": KeyboardInterrupt(),
+            "BaseException": BaseException("bare"),
+            "MemoryError": MemoryError(),
+            "surrogate": ValueError("half \ud800 of a pair"),
+            "JobFailed": JobFailed("told_to", "as told", hint="none"),
+            "GeneratorExit": GeneratorExit(),
+        }
+        if params.error == "RecursionError":
+            return self.run(ctx, params)
+        raise errors[params.error]
+
+
+class FlakyParams(Params):
+    failures: int
+
+
+class Flaky(JobType[FlakyParams]):
+    name = "flaky"
+    description = "Fails so many times, then succeeds."
+    params_model = FlakyParams
+    example: dict[str, Any] = {"failures": 1}
+
+    def run(self, ctx: JobContext, params: FlakyParams) -> JsonValue:
+        if ctx.attempt <= params.failures:
+            raise JobFailed("flaky", f"attempt {ctx.attempt}", retryable=True)
+        return {"attempt": ctx.attempt}
+
+
+class DeferParams(Params):
+    delay_s: float
+
+
+class Deferrer(JobType[DeferParams]):
+    """Puts itself off once; remembers it by job id, which a real type could not."""
+
+    name = "deferrer"
+    description = "Goes back to the queue once."
+    params_model = DeferParams
+    example: dict[str, Any] = {"delay_s": 0.1}
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def run(self, ctx: JobContext, params: DeferParams) -> JsonValue:
+        if ctx.job_id not in self._seen:
+            self._seen.add(ctx.job_id)
+            raise JobDeferred("host_limit", params.delay_s)
+        return {"attempt": ctx.attempt}
+
+
+class ReturnParams(Params):
+    kind: str
+
+
+class Returner(JobType[ReturnParams]):
+    name = "returner"
+    description = "Returns odd things."
+    params_model = ReturnParams
+    example: dict[str, Any] = {"kind": "nan"}
+
+    def run(self, ctx: JobContext, params: ReturnParams) -> Any:
+        deep: list[Any] = []
+        for _ in range(100_000):
+            deep = [deep]
+        values: dict[str, Any] = {
+            "nan": float("nan"),
+            "object": object(),
+            "surrogate": "\udc80",
+            "large": "x" * 3_000_000,
+            "deep": deep,
+            "none": None,
+            "unicode": "é\u2028\x00",
+        }
+        return values[params.kind]
+
+
+class PrintParams(Params):
+    text: str
+    times: int = 1
+
+
+class Printer(JobType[PrintParams]):
+    name = "printer"
+    description = "Prints a text."
+    params_model = PrintParams
+    example: dict[str, Any] = {"text": "hello"}
+
+    def run(self, ctx: JobContext, params: PrintParams) -> JsonValue:
+        for _ in range(params.times):
+            ctx.print(params.text)
+        return None
+
+
+BEHAVIOURS: list[JobType[Any]] = [
+    Sleeper(),
+    Stubborn(),
+    Raiser(),
+    Flaky(),
+    Deferrer(),
+    Returner(),
+    Printer(),
+]
