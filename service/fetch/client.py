@@ -68,7 +68,7 @@ class GuardedClient:
 
         ``stop`` is asked all the while, at least twice a second; what it raises is raised here.
         ``before_hop`` is called with each URL before it is asked for, and may raise to refuse.
-        Raises JobFailed with a code of docs/scraping; a status other than 2xx is ``http_status``.
+        Raises JobFailed; for a status other than 2xx its code is ``http_status``.
         """
         deadline = self.deadline() if deadline is None else deadline
         hop, headers = parse_url(url), dict(headers or {})

@@ -8,7 +8,12 @@ from typing import Final
 from service.fetch.address import AddressPolicy
 
 MIB: Final = 1024 * 1024
-USER_AGENT: Final = "jobspool/0.1 (+https://github.com/jobspool/jobspool)"
+PRODUCT: Final = "jobspool"  # the name that robots.txt knows us by
+
+
+def user_agent(version: str, contact: str = "") -> str:
+    """How the service names itself, and the operator's URL or mail address if there is one."""
+    return f"{PRODUCT}/{version} (+{contact})" if contact else f"{PRODUCT}/{version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,7 @@ class FetchPolicy:
     max_wire_bytes: int = 1 * MIB
     max_header_bytes: int = 64 * 1024
     max_redirects: int = 5
-    user_agent: str = USER_AGENT
+    user_agent: str = PRODUCT
     allow_https_downgrade: bool = False
     ca_file: str | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -69,6 +70,18 @@ class LexborDocument:
             element = element.clone()
             element.strip_tags(list(_CODE), recursive=True)
         return element.text()
+
+    def count_glances(self) -> int:
+        """How often a selector may look from one element at another, siblings and descendants."""
+        depths: dict[int | None, int] = {None: 0}
+        families: Counter[int | None] = Counter()
+        glances = 0
+        for element in self._page.css("*"):
+            parent = element.parent.mem_id if element.parent is not None else None
+            depth = depths[element.mem_id] = depths.get(parent, 0) + 1
+            families[parent] += 1
+            glances += families[parent] + 2 * depth
+        return glances
 
     def drop_code(self) -> None:
         self._page.strip_tags(list(_CODE), recursive=True)

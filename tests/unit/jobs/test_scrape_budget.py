@@ -74,17 +74,23 @@ def test_a_long_page_that_means_no_harm_is_read(html: str) -> None:
     extract(html, "http://example.com/", Request(ALL), lambda: None)
 
 
-def test_a_selector_that_would_compare_all_with_all_is_refused_on_a_long_page() -> None:
-    select = {"x": Selector(css="p:nth-last-child(2)")}
-    short, long = "<p>a</p>" * 100, "<p>a</p>" * 50_000
-    for html in (short, long):
-        request = Request(frozenset(), "lexbor", select)
-        if html is short:
-            extract(html, "http://example.com/", request, lambda: None)
-        else:
-            with pytest.raises(JobFailed) as refused:
-                extract(html, "http://example.com/", request, lambda: None)
-            assert refused.value.error_code == "parse_budget"
+@pytest.mark.parametrize("css", ["p:nth-last-child(2)", "p:has(~ x)", ":nth-child(3n)"])
+def test_a_selector_that_would_compare_all_with_all_is_refused_on_a_long_page(css: str) -> None:
+    request = Request(frozenset(), "lexbor", {"x": Selector(css=css)})
+    extract("<p>a</p>" * 100, "http://example.com/", request, lambda: None)
+    started = time.thread_time()
+    with pytest.raises(JobFailed) as refused:
+        extract("<p>a</p>" * 50_000, "http://example.com/", request, lambda: None)
+    assert refused.value.error_code == "parse_budget"
+    assert time.thread_time() - started < SLACK * FLOOR_S
+
+
+@pytest.mark.parametrize("parser", get_args(Parser))
+def test_the_same_selector_is_fine_where_families_are_small(parser: Parser) -> None:
+    html = "<table>" + "<tr><td>some text<td>more text<td>last</tr>" * 3_000 + "</table>"
+    select = {"x": Selector(css="td:nth-child(3)", all=True)}
+    result = extract(html, "http://a/", Request(frozenset(), parser, select), lambda: None)
+    assert result["truncated"] == ["selected.x"]
 
 
 def test_a_budget_is_a_second_per_megabyte_and_some_to_start_with() -> None:
