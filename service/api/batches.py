@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -43,7 +43,7 @@ def submit_batch() -> Response:
         return presented({"valid": True, "total": sum(1 for _ in submission.specs)})
     with operations().key_in_flight(key_hash):
         submitted = operations().submit(
-            submission.options, submission.specs, lambda: _remembered(key_hash, body)
+            submission.options, submission.specs, _remembered(key_hash, body)
         )
     return _answer(submitted, wait)
 
@@ -69,13 +69,21 @@ def _submission() -> tuple[Body, Submission]:
     )
 
 
-def _remembered(key_hash: str | None, body: Body) -> Remembered | None:
-    """The key with a hash of all that makes the request what it is; asked once it was read."""
-    if key_hash is None:
-        return None
+def _remembered(key_hash: str | None, body: Body) -> Callable[[], Remembered | None]:
+    """The key with a hash of all that makes the request what it is.
+
+    Called once the body has been read to its end, and not on this request's thread.
+    """
     options = sorted((n, v) for n, v in request.args.items(multi=True) if n != "wait")
-    whole = f"{request.mimetype}?{urlencode(options)}#{body.digest}"
-    return Remembered(key_hash, hashlib.sha256(whole.encode()).hexdigest())
+    asked = f"{request.mimetype}?{urlencode(options)}"
+
+    def remembered() -> Remembered | None:
+        if key_hash is None:
+            return None
+        whole = f"{asked}#{body.digest}"
+        return Remembered(key_hash, hashlib.sha256(whole.encode()).hexdigest())
+
+    return remembered
 
 
 def _answer(submitted: Submitted, wait: query.Wait | None) -> Response:

@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import Any
 
 from flask import Request
@@ -111,11 +110,10 @@ def _refuse_deep(text: bytes) -> None:
     bare = bare.translate(None, delete=_NOT_STRUCTURE)
     bare = re.sub(rb'"[^"]*"', b"", bare)
     for _ in range(MAX_DEPTH):
-        bare = bare.replace(b"[]", b"").replace(b"{}", b"")
-    if bare:  # deeper than that, or brackets that do not match, which the parser explains better
-        depths = accumulate(1 if byte in b"[{" else -1 for byte in bare[:100_000])
-        if any(depth > MAX_DEPTH for depth in depths):
-            raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
+        bare = re.sub(rb"\[\]|\{\}", b"", bare)
+    # brackets that do not match are left over too; the parser explains those better
+    if bare and all(bare.count(a) == bare.count(b) for a, b in ((b"[", b"]"), (b"{", b"}"))):
+        raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
 
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))

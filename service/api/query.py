@@ -92,7 +92,7 @@ def cursor_of(request: Request) -> int | None:
         number = int.from_bytes(base64.urlsafe_b64decode(text + "==="))
     except ValueError:
         number = -1
-    if number < 0 or cursor(number) != text:
+    if not 0 <= number < 1 << 63 or cursor(number) != text:
         raise Invalid([Flaw("/query/cursor", "is not a cursor that this service gave out")])
     return number
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
@@ -23,7 +23,7 @@ class Sleeper(JobType[WaitParams]):
     name = "sleeper"
     description = "Waits, and stops when told to."
     params_model = WaitParams
-    example: dict[str, Any] = {"seconds": 1.0}
+    example: ClassVar[dict[str, Any]] = {"seconds": 1.0}
 
     def run(self, ctx: JobContext, params: WaitParams) -> JsonValue:
         ctx.sleep(params.seconds)
@@ -38,7 +38,7 @@ class Stubborn(JobType[StubbornParams]):
     name = "stubborn"
     description = "Waits, whatever it is told."
     params_model = StubbornParams
-    example: dict[str, Any] = {"seconds": 1.0}
+    example: ClassVar[dict[str, Any]] = {"seconds": 1.0}
 
     def run(self, ctx: JobContext, params: StubbornParams) -> JsonValue:
         Event().wait(params.seconds)
@@ -53,7 +53,7 @@ class Raiser(JobType[RaiseParams]):
     name = "raiser"
     description = "Raises what it is told to."
     params_model = RaiseParams
-    example: dict[str, Any] = {"error": "ValueError"}
+    example: ClassVar[dict[str, Any]] = {"error": "ValueError"}
 
     def run(self, ctx: JobContext, params: RaiseParams) -> JsonValue:
         errors: dict[str, BaseException] = {
@@ -79,7 +79,7 @@ class Flaky(JobType[FlakyParams]):
     name = "flaky"
     description = "Fails so many times, then succeeds."
     params_model = FlakyParams
-    example: dict[str, Any] = {"failures": 1}
+    example: ClassVar[dict[str, Any]] = {"failures": 1}
 
     def run(self, ctx: JobContext, params: FlakyParams) -> JsonValue:
         if ctx.attempt <= params.failures:
@@ -97,7 +97,7 @@ class Deferrer(JobType[DeferParams]):
     name = "deferrer"
     description = "Goes back to the queue once."
     params_model = DeferParams
-    example: dict[str, Any] = {"delay_s": 0.1}
+    example: ClassVar[dict[str, Any]] = {"delay_s": 0.1}
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -117,7 +117,7 @@ class Returner(JobType[ReturnParams]):
     name = "returner"
     description = "Returns odd things."
     params_model = ReturnParams
-    example: dict[str, Any] = {"kind": "nan"}
+    example: ClassVar[dict[str, Any]] = {"kind": "nan"}
 
     def run(self, ctx: JobContext, params: ReturnParams) -> Any:
         deep: list[Any] = []
@@ -144,7 +144,7 @@ class Printer(JobType[PrintParams]):
     name = "printer"
     description = "Prints a text."
     params_model = PrintParams
-    example: dict[str, Any] = {"text": "hello"}
+    example: ClassVar[dict[str, Any]] = {"text": "hello"}
 
     def run(self, ctx: JobContext, params: PrintParams) -> JsonValue:
         for _ in range(params.times):
