@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
 from flask import Flask
 
+from service import __version__
 from service.api.app import create_app
 from service.clock import Clock
 from service.engine.engine import Engine
+from service.errors import SettingsInvalid, StartRefused
+from service.fetch.address import AddressPolicy
+from service.fetch.address_text import parse_cidrs, parse_ports
+from service.fetch.client import GuardedClient
+from service.fetch.policy import FetchPolicy, user_agent
+from service.fetch.robots import RobotsCache
 from service.jobs.catalogue import Catalogue, installed_job_types
 from service.jobs.contract import JobType
 from service.jobs.letters import Letters
 from service.jobs.numbers import Numbers
+from service.jobs.scrape import Scrape
 from service.operations import BatchEndings, Operations
 from service.settings import Settings
 from service.store.database import Database
@@ -37,8 +46,10 @@ class Service:
         job_types: list[JobType[Any]] | None = None,
     ) -> None:
         self.settings = settings
+        self._client = GuardedClient(fetch_policy(settings))
+        scrape = Scrape(self._client, RobotsCache(self._client))
         self._catalogue = Catalogue(
-            [*built_in_job_types(settings), *installed_job_types(), *(job_types or [])]
+            [Numbers(), Letters(), scrape, *installed_job_types(), *(job_types or [])]
         )
         clock = clock or Clock()
         endings = BatchEndings()
@@ -63,7 +74,32 @@ class Service:
             self.engine.stop(self.settings.drain_s if drain_s is None else drain_s)
             self.store.stop(FLUSH_S)
             self._catalogue.close()
+            self._client.close()
 
 
-def built_in_job_types(settings: Settings) -> list[JobType[Any]]:  # noqa: ARG001
-    return [Numbers(), Letters()]
+def fetch_policy(settings: Settings) -> FetchPolicy:
+    """Raises SettingsInvalid, naming every setting that can't be read, and StartRefused if the
+    address table does not refuse what it must."""
+    flaws: list[str] = []
+
+    def read(parse: Callable[[str], Any], name: str) -> Any:
+        try:
+            return parse(getattr(settings, name))
+        except ValueError as error:
+            flaws.append(f"JOBSPOOL_{name.upper()}: {error}")
+            return None
+
+    allow = read(parse_cidrs, "fetch_allow_cidrs")
+    deny = read(parse_cidrs, "fetch_deny_cidrs")
+    ports = read(parse_ports, "fetch_allow_ports")
+    if not (settings.fetch_contact.isascii() and settings.fetch_contact.isprintable()):
+        flaws.append("JOBSPOOL_FETCH_CONTACT: must be printable ASCII, it is sent as a header")
+    if flaws:
+        raise SettingsInvalid("settings are not valid:\n  " + "\n  ".join(flaws))
+    addresses = AddressPolicy(allow_cidrs=allow, deny_cidrs=deny, ports=ports)
+    try:
+        addresses.self_test()
+    except RuntimeError as error:
+        raise StartRefused(f"the address policy is broken: {error}") from error
+    agent = user_agent(__version__, settings.fetch_contact)
+    return FetchPolicy(addresses=addresses, user_agent=agent)

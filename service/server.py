@@ -19,7 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from service.composition import Service
+from service.composition import Service, fetch_policy
 from service.datadir import DataDirectory
 from service.errors import StartRefused
 from service.settings import Settings, load_settings
@@ -136,6 +136,7 @@ def on_starting(server: Any) -> None:
     settings = settings_of(server.app)
     refuse_what_splits_state(server.cfg)
     refuse_open_address(settings, server.cfg)
+    fetch_policy(settings)
     # held by the master and, across their fork, by its workers
     DataDirectory(settings.data_dir).claim()
     database = Database(settings.database_path)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server
+
+EXAMPLE = Path(__file__).parents[1] / "example_job_type"
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Servers on one data directory; none is left behind."""
+    made: list[Server] = []
+
+    def make(**settings: Any) -> Server:
+        made.append(Server(tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    return make_server().start()
+
+
+@pytest.fixture(scope="session")
+def example_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package, really built and installed by pip, in a folder for PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "example"
+    subprocess.run(["cp", "-r", str(EXAMPLE), str(source)], check=True)
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
+    install = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder)]
+    subprocess.run([*install, str(source)], check=True)
+    return folder

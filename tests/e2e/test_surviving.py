@@ -1,0 +1,352 @@
+"""What the service survives: real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.api import job
+from tests.support.server import COMMAND, Server
+from tests.support.waiting import eventually
+
+
+def running(server: Server, path: str, count: int = 1) -> None:
+    eventually(lambda: server.get(path)["counts"]["running"] >= count, "jobs run")
+
+
+def ended_at_least(server: Server, path: str, count: int) -> None:
+    eventually(lambda: server.get(path)["counts"]["succeeded"] >= count, f"{count} have ended")
+
+
+def each_ended_once(server: Server, path: str, total: int) -> None:
+    lines = server.results(path)
+    assert len(lines) == total
+    assert Counter(line["status"] for line in lines) == {"succeeded": total}
+    assert len({line["seq"] for line in lines}) == total
+
+
+def rerun(server: Server, path: str) -> list[Any]:
+    return [item for item in server.jobs(path) if len(item["attempts"]) > 1]
+
+
+def intact(server: Server) -> bool:
+    with sqlite3.connect(server.folder / "data" / "jobspool.db") as connection:
+        return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+
+
+def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) -> None:
+    server = make_server().start()
+    path = server.submit(*[job(count=1, delay_s=0.01)] * 2_000)
+    ended_at_least(server, path, 200)
+    server.kill()
+    assert intact(server)
+    server.start()
+    batch = server.ended(path)
+    assert batch["counts"]["succeeded"] == 2_000
+    each_ended_once(server, path, 2_000)
+    again = rerun(server, path)
+    assert again, "no job was running when the service was killed: nothing was proved"
+    assert {item["attempts"][0]["error"]["code"] for item in again} == {"crashed"}
+
+
+def test_kill_9_of_a_worker_is_rescued_by_the_next(make_server: Callable[..., Server]) -> None:
+    server = make_server(workers=2).start()
+    path = server.submit(*[job(count=1, delay_s=0.02)] * 2_000)
+    ended_at_least(server, path, 50)
+    for _ in range(2):
+        os.kill(server.workers()[0], signal.SIGKILL)
+        ended_at_least(server, path, server.get(path)["counts"]["succeeded"] + 100)
+    server.ended(path)
+    each_ended_once(server, path, 2_000)
+    assert rerun(server, path)
+    assert intact(server)
+
+
+def test_a_killed_workers_jobs_run_again_within_a_second_or_so(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(workers=2, pool_size=2).start()
+    path = server.submit(*[job(count=1, delay_s=30.0)] * 4)
+    running(server, path, 4)
+    os.kill(server.workers()[0], signal.SIGKILL)
+    killed_at = monotonic()
+    eventually(lambda: rerun(server, path), "a job of the dead worker runs again", timeout_s=10)
+    assert monotonic() - killed_at < 5.0, "long before the heartbeat could have told"
+    server.session.post(f"{server.url}{path}/cancel", timeout=10)
+
+
+def test_kill_9_of_the_master_alone(make_server: Callable[..., Server]) -> None:
+    server = make_server(workers=2).start()
+    path = server.submit(*[job(count=1, delay_s=0.02)] * 1_500)
+    ended_at_least(server, path, 50)
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    server.start()
+    server.ended(path)
+    each_ended_once(server, path, 1_500)
+
+
+def test_a_frozen_worker_loses_its_jobs_and_its_late_result_is_refused(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(workers=2, pool_size=1, node_timeout_s=2).start()
+    path = server.submit(*[job(count=1, delay_s=4.0)] * 2)
+    running(server, path, 2)
+    frozen = server.workers()[0]
+    os.kill(frozen, signal.SIGSTOP)
+    # gunicorn may hand a request to the frozen worker too: look at the store instead
+    database = sqlite3.connect(f"file:{server.folder}/data/jobspool.db?mode=ro", uri=True)
+    again = "SELECT count(*) FROM jobs WHERE attempt > 1 AND state != 'queued'"
+    eventually(lambda: database.execute(again).fetchone()[0], "a job runs again", timeout_s=30)
+    database.close()
+    os.kill(frozen, signal.SIGCONT)
+    server.ended(path)
+    each_ended_once(server, path, 2)
+    (twice,) = rerun(server, path)
+    assert [attempt["n"] for attempt in twice["attempts"]] == [1, 2]
+    # and it takes part again
+    assert server.run(*[job(count=1, delay_s=0.2)] * 4)["outcome"] == "succeeded"
+
+
+def test_sigterm_drains_and_leaves_the_queue(make_server: Callable[..., Server]) -> None:
+    server = make_server(pool_size=2, drain_s=3).start()
+    path = server.submit(*[job(count=1, delay_s=1.0)] * 2, *[job(count=1, delay_s=0.01)] * 50)
+    running(server, path, 2)
+    begun = monotonic()
+    assert server.terminate() == 0
+    assert monotonic() - begun < 5.0
+    server.start()
+    server.ended(path)
+    each_ended_once(server, path, 52)
+    assert rerun(server, path) == [], "what ran had time to end"
+
+
+def test_sigterm_hands_back_what_outlasts_the_drain(make_server: Callable[..., Server]) -> None:
+    server = make_server(drain_s=0.5).start()
+    path = server.submit(job(count=2, delay_s=3.0))
+    running(server, path)
+    begun = monotonic()
+    assert server.terminate() == 0
+    assert monotonic() - begun < 3.0
+    server.start()
+    server.ended(path)
+    (item,) = server.jobs(path)
+    assert [a["error"] and a["error"]["code"] for a in item["attempts"]] == ["handed_back", None]
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+def test_other_ways_to_stop_lose_nothing(
+    make_server: Callable[..., Server], signals: list[signal.Signals]
+) -> None:
+    server = make_server(drain_s=2).start()
+    path = server.submit(*[job(count=1, delay_s=0.5)] * 40)
+    running(server, path)
+    begun = monotonic()
+    for one in signals:
+        server.process.send_signal(one)
+    server.process.wait(20)
+    assert monotonic() - begun < 4.5
+    server.start()
+    server.ended(path)
+    each_ended_once(server, path, 40)
+
+
+def test_sighup_changes_the_workers_under_load(make_server: Callable[..., Server]) -> None:
+    server = make_server(drain_s=2).start()
+    path = server.submit(*[job(count=1, delay_s=0.05)] * 600)
+    ended_at_least(server, path, 20)
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: not set(before) & set(server.workers()), "new workers", timeout_s=20)
+    server.ended(path)
+    each_ended_once(server, path, 600)
+
+
+def test_a_job_that_kills_its_worker_three_times_is_failed_and_harms_no_other(
+    make_server: Callable[..., Server], example_package: Path, tmp_path: Path
+) -> None:
+    server = make_server(PYTHONPATH="")
+    server.environment["PYTHONPATH"] = str(example_package)
+    server.start()
+    harmless = [job(count=1, delay_s=0.3)] * 30
+    path = server.submit(*harmless[:10], job("crash"), *harmless)
+    server.ended(path)
+    lines = server.results(path)
+    failed = [line for line in lines if line["status"] == "failed"]
+    assert [line["index"] for line in failed] == [10]
+    assert (failed[0]["error"]["code"], failed[0]["error"]["crashes"]) == ("crashed", 3)
+    assert Counter(line["status"] for line in lines)["succeeded"] == 40
+    once = server.run(job("crash", marker=str(tmp_path / "crashed")))
+    assert once["outcome"] == "succeeded"
+
+
+# --- starts that are refused ----------------------------------------------------------------
+
+
+def refused(server: Server, *arguments: str) -> str:
+    server.log.write_text("")
+    code = server.launch(*arguments).wait(30)
+    said = server.log.read_text()
+    assert code != 0, said
+    return said
+
+
+def test_a_second_service_on_the_same_directory_is_refused(
+    make_server: Callable[..., Server],
+) -> None:
+    make_server().start()
+    assert "in use by another service" in refused(make_server())
+
+
+def test_an_open_address_without_keys_is_refused(make_server: Callable[..., Server]) -> None:
+    said = refused(make_server(), "--host", "0.0.0.0")
+    assert "--insecure-bind" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [("--preload", "preload_app"), ("--max-requests 10", "max_requests")],
+)
+def test_gunicorn_options_that_split_state_are_refused(
+    make_server: Callable[..., Server], option: str, reason: str
+) -> None:
+    server = make_server()
+    config = Path(__file__).parents[2] / "deploy" / "gunicorn.conf.py"
+    command = [str(COMMAND.with_name("gunicorn")), "-c", str(config), *option.split()]
+    done = subprocess.run(
+        command, env=server.environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode != 0
+    assert reason in done.stderr
+
+
+def test_all_wrong_settings_are_named_at_once(make_server: Callable[..., Server]) -> None:
+    said = refused(make_server(workers=0, pool_size="many", drain_s=-1))
+    assert all(name in said for name in ("JOBSPOOL_WORKERS", "JOBSPOOL_POOL_SIZE", "_DRAIN_S"))
+
+
+def test_a_damaged_database_is_refused_with_a_sentence(make_server: Callable[..., Server]) -> None:
+    server = make_server().start()
+    server.run(*[job(count=1)] * 50)
+    server.terminate()
+    database = server.folder / "data" / "jobspool.db"
+    database.write_bytes(b"this is not a database, whatever its name says. " * 200)
+    said = refused(server)
+    assert "jobspool.db can't be opened" in said
+    assert "Traceback" not in said
+
+
+def test_a_newer_database_is_refused_with_a_sentence(make_server: Callable[..., Server]) -> None:
+    server = make_server().start()
+    server.terminate()
+    with sqlite3.connect(server.folder / "data" / "jobspool.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    assert "newer jobspool" in refused(server)
+
+
+def test_a_directory_that_can_not_be_written_is_refused(make_server: Callable[..., Server]) -> None:
+    server = make_server(data_dir="/proc/nowhere")
+    assert "/proc/nowhere can't be used" in refused(server)
+
+
+# --- many clients ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("workers", "rounds"), [(1, 1_000), (4, 200)])
+def test_a_location_is_never_404(
+    make_server: Callable[..., Server], workers: int, rounds: int
+) -> None:
+    server = make_server(workers=workers).start()
+    for _ in range(rounds):
+        # a connection of its own each, so that any worker may answer
+        with requests.Session() as session:
+            created = session.post(f"{server.url}/v1/batches", json={"jobs": [job(count=0)]})
+            assert created.status_code == 202
+        seen = requests.get(server.url + created.headers["Location"], timeout=10)
+        assert seen.status_code == 200
+
+
+def test_workers_share_the_work_and_the_state(make_server: Callable[..., Server]) -> None:
+    server = make_server(workers=4, pool_size=2).start()
+    path = server.submit(*[job(count=1, delay_s=0.05)] * 100)
+    statuses = []
+    for _ in range(200):
+        response = requests.get(server.url + path, timeout=10)
+        assert response.status_code == 200
+        counts = response.json()["counts"]
+        assert counts["total"] == 100 == sum(counts.values()) - counts["total"]
+        statuses.append(response.json()["status"])
+    batch = server.ended(path)
+    assert batch["elapsed_s"] < 0.05 * 100 / 2, "more than one process took part"
+
+
+def test_slow_clients_do_not_keep_others_waiting(make_server: Callable[..., Server]) -> None:
+    server = make_server(threads=4, client_timeout_s=2).start()
+    slow = []
+    for _ in range(16):
+        client = socket.create_connection(("127.0.0.1", server.port))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        slow.append(client)
+
+    def answered_quickly() -> bool:
+        try:
+            return requests.get(f"{server.url}/healthz", timeout=1).status_code == 200
+        except requests.Timeout:
+            return False
+
+    eventually(answered_quickly, "others are answered again", timeout_s=15)
+    for client in slow:
+        client.close()
+
+
+# --- large ----------------------------------------------------------------------------------
+
+
+def resident_mib(server: Server) -> float:
+    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def test_a_hundred_thousand_jobs_and_ten_behind_them(make_server: Callable[..., Server]) -> None:
+    server = make_server().start()
+    big = server.submit(*[job(count=0)] * 100_000)
+    accepted = resident_mib(server)
+    begun = monotonic()
+    small = server.run(*[job(count=1)] * 10)
+    assert small["outcome"] == "succeeded"
+    assert monotonic() - begun < 5.0
+    assert server.get(big)["counts"]["queued"] > 0, "the big one had ended already"
+    batch = server.ended(big, timeout_s=110)
+    assert batch["counts"]["succeeded"] == 100_000
+    assert resident_mib(server) < max(250, accepted + 50)
+
+
+# --- other packages' job types --------------------------------------------------------------
+
+
+def test_a_job_type_of_an_installed_package_is_found_and_run(
+    make_server: Callable[..., Server], example_package: Path
+) -> None:
+    server = make_server()
+    server.environment["PYTHONPATH"] = str(example_package)
+    server.start()
+    names = {item["name"] for item in server.get("/v1/job-types")["items"]}
+    assert {"numbers", "letters", "scrape", "checksum"} <= names
+    path = server.submit(job("checksum", text="hello", rounds=2))
+    assert server.ended(path)["outcome"] == "succeeded"
+    digest = server.results(path)[0]["result"]["digest"]
+    assert server.console(path) == [f"sha256: {digest}"]
+    refused_job = server.post([job("checksum", text="x", algorithm="md5")])
+    assert refused_job.json()["errors"][0]["pointer"] == "/jobs/0/params/algorithm"
