@@ -18,7 +18,9 @@ from service.store.store import Store
 ROUND_S = 0.4
 """How often a dead process is looked for: rescue must begin within a second."""
 
-HEARTBEAT_S = 3.0
+HEARTBEATS = 5
+"""Heartbeats in the time after which a silent node is taken for dead."""
+
 EXPIRE_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Keeper:
         self._on_rescue = on_rescue
         self._on_round = on_round
         self._boot_id = boot_id()
-        self._lock = LifeLock(folder)
+        self._lock: LifeLock | None = None  # the keeper's thread writes after start
         self._node: int | None = None  # the keeper's thread writes after start
         self._stop = Event()
         self._thread: Thread | None = None
@@ -62,7 +64,6 @@ class Keeper:
 
     def start(self) -> None:
         """Become a node and rescue what dead ones left, then keep on doing so on a thread."""
-        self._lock.acquire()
         self._join()
         self._rescue()
         self._thread = Thread(target=self._run, name="keeper", daemon=True)
@@ -80,14 +81,24 @@ class Keeper:
         if self._node is not None:
             self._store.leave(self._node)
             self._node = None
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
+            self._lock = None
 
     def _join(self) -> None:
+        """Become a node, or a new one: under the old name others have buried this process."""
+        if self._lock:
+            self._lock.release()
+        self._lock = LifeLock(self._folder)
+        self._lock.acquire()
         self._node = self._store.register(
             pid=os.getpid(), boot_id=self._boot_id, lock=self._lock.name
         )
-        self._beat_at = monotonic() + HEARTBEAT_S
+        self._beat_at = self._next_beat()
         self._on_node(self._node)
+
+    def _next_beat(self) -> float:
+        return monotonic() + self._times.node_timeout_s / HEARTBEATS
 
     def _run(self) -> None:
         while not self._stop.wait(ROUND_S):
@@ -104,7 +115,7 @@ class Keeper:
     def _beat(self) -> None:
         if monotonic() < self._beat_at or self._node is None:
             return
-        self._beat_at = monotonic() + HEARTBEAT_S
+        self._beat_at = self._next_beat()
         if not self._store.beat(self._node):
             log.warning("this process was taken for dead (node %d); it joins again", self._node)
             self._join()
