@@ -68,9 +68,9 @@ class Container:
 
     def remove(self) -> None:
         if self._service and self._service.poll() is None:
-            for pid in descendants(self._service.pid):
+            for pid in reversed(descendants(self._service.pid)):
                 os.kill(pid, signal.SIGKILL)
-            self._service.wait()
+            self._service.wait(timeout=20)
         self._log.unlink(missing_ok=True)
         subprocess.run(["buildah", "rm", self._name], capture_output=True, check=False)
 
@@ -97,13 +97,14 @@ class Container:
 
 
 def descendants(pid: int) -> list[int]:
-    """Oldest first."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [found for child in map(int, children) for found in (child, *descendants(child))]
+    """Parents before their children. The kernel lists the children of each thread apart."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    children = sorted(int(child) for each in lists for child in each.read_text().split())
+    return [found for child in children for found in (child, *descendants(child))]
 
 
 def is_ours(pid: int) -> bool:
-    return b"/opt/jobspool/bin/" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/opt/jobspool/bin/")
 
 
 def effective_uid(pid: int) -> int:

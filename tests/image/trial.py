@@ -22,7 +22,7 @@ import ssl, sys
 import certifi, lxml.etree, pycurl, pydantic_core, selectolax.lexbor, sqlalchemy
 assert ssl.create_default_context(cafile=certifi.where()).cert_store_stats()["x509_ca"] > 50
 assert "https" in pycurl.version_info()[8]
-print("Python", sys.version.split()[0] + ",", pycurl.version.split()[0].replace("/", " "))
+print("Python", sys.version.split()[0] + ",", *pycurl.version.split()[:2])
 """
 NUMBERS = {
     "name": "image-test",
@@ -43,7 +43,7 @@ def main(image: str, isolation: str) -> None:
             check_image(container)
             finished, interrupted = check_first_run(container)
             check_second_run(container, finished, interrupted)
-        except SystemExit:
+        except BaseException:
             print(container.log(), file=sys.stderr)
             raise
         finally:
