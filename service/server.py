@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from service.composition import Service, fetch_policy
 from service.datadir import DataDirectory
 from service.errors import StartRefused
-from service.settings import Settings, load_settings
+from service.settings import Settings, load_settings, unknown_variables
 from service.store.database import Database
 
 WORKER_CLASS = "service.server.Worker"
@@ -175,6 +175,8 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for name in unknown_variables():
+        log.warning("%s is set and is no setting of this service", name)
     Application(settings).run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,12 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as invalid:
         lines = [_problem(error) for error in invalid.errors()]
         raise SettingsInvalid("settings are not valid:\n  " + "\n  ".join(lines)) from None
+
+
+def unknown_variables() -> list[str]:
+    """Environment variables with our prefix that are no setting: misspelt, most likely."""
+    known = {f"JOBSPOOL_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith("JOBSPOOL_") and name not in known)
 
 
 def _problem(error: Any) -> str:

@@ -1,0 +1,51 @@
+"""The README's curl lines, pasted."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+from tests.support.site import Site
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site() as site:
+        site.pages["/"] = "<title>Home</title>"
+        yield site
+
+
+def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Site) -> None:
+    server = make_server(fetch_allow_cidrs="127.0.0.0/8", fetch_allow_ports=str(site.port)).start()
+    script = "\n".join(BLOCKS).replace("localhost:8000", f"127.0.0.1:{server.port}")
+    for stranger in ("https://example.com", "https://www.python.org"):
+        script = script.replace(stranger, f"{site.url}/")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True, text=True, timeout=90, cwd=server.folder, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "internal" not in done.stdout
+    batches = {batch["name"]: batch for batch in server.get("/v1/batches")["items"]}
+    assert batches["stream"]["counts"]["succeeded"] == 1000
+    assert batches[None]["outcome"] == "succeeded"
+    assert "hello" not in batches, "the README deletes it at the end"
+    assert "Letters: C" in done.stdout
+
+
+def test_every_request_of_the_lesson_that_is_written_out_is_valid(server: Server) -> None:
+    table = README[README.index("## The lesson") : README.index("## The API")]
+    requests = re.findall(r"`(\{.*?\})` \|", table)
+    assert len(requests) == 12
+    for text in requests:
+        body = json.loads(text)
+        assert server.post(body.pop("jobs"), "?dry_run=true", **body).status_code == 200, text

@@ -1,0 +1,193 @@
+"""The engine's small parts, alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from service.engine.ensemble import Ensembles
+from service.engine.executors import Place
+from service.engine.liveness import LifeLock, is_dead
+from service.engine.registry import FutureRegistry, LiveJob
+from service.engine.shifts import LONGEST, SHIFT_S, LiveShift, Pace
+from service.engine.token import StopToken
+from service.errors import AlreadyLive, JobCancelled, JobHandedBack, JobTimedOut, Saturated
+from service.model import ClaimedBatch, ClaimedJob, Executor, PrintLock, Shift, job_key
+
+
+def live(index: int = 0) -> LiveJob:
+    batch = ClaimedBatch(1, "id", Executor.POOL, PrintLock.LINE, None)
+    job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, 0, batch)
+    place = Place(Shift(batch, [job]))
+    token = StopToken(monotonic() + 60)
+    return LiveJob(job, 1, place, 60.0, token, Ensembles().join(batch))
+
+
+# --- token ----------------------------------------------------------------------------------
+
+
+def test_the_first_reason_to_stop_is_the_one() -> None:
+    token = StopToken(monotonic() + 60)
+    token.check()
+    token.stop(JobCancelled)
+    token.stop(JobHandedBack)
+    with pytest.raises(JobCancelled):
+        token.check()
+
+
+def test_a_sleep_ends_when_told_to_stop() -> None:
+    token = StopToken(monotonic() + 60)
+    timer = threading.Timer(0.05, token.stop, [JobCancelled])
+    timer.start()
+    begun = monotonic()
+    with pytest.raises(JobCancelled):
+        token.sleep(30)
+    assert monotonic() - begun < 10
+    timer.join()
+
+
+def test_a_sleep_ends_at_the_deadline() -> None:
+    token = StopToken(monotonic() + 0.05)
+    with pytest.raises(JobTimedOut):
+        token.sleep(30)
+    assert token.timed_out
+    assert token.remaining_s() == 0
+
+
+# --- registry -------------------------------------------------------------------------------
+
+
+def test_a_job_is_reserved_once() -> None:
+    registry = FutureRegistry(capacity=2)
+    registry.reserve(live())
+    with pytest.raises(AlreadyLive):
+        registry.reserve(live())
+
+
+def test_the_registry_has_a_capacity_that_lost_jobs_do_not_fill() -> None:
+    registry = FutureRegistry(capacity=1)
+    first = live(0)
+    registry.reserve(first)
+    with pytest.raises(Saturated):
+        registry.reserve(live(1))
+    assert registry.give_up(first)
+    registry.reserve(live(1))
+
+
+def test_only_one_of_giving_up_and_returning_counts() -> None:
+    registry = FutureRegistry(capacity=1)
+    one = live()
+    registry.reserve(one)
+    registry.release(one)
+    assert not registry.give_up(one)
+    assert len(registry) == 0
+
+
+def test_a_late_return_does_not_release_the_jobs_next_run() -> None:
+    registry = FutureRegistry(capacity=1)
+    late, again = live(), live()
+    registry.reserve(late)
+    registry.give_up(late)
+    registry.reserve(again)
+    registry.release(late)
+    assert len(registry) == 1
+
+
+def test_stop_reaches_only_the_named_jobs() -> None:
+    registry = FutureRegistry(capacity=2)
+    one, other = live(0), live(1)
+    registry.reserve(one)
+    registry.reserve(other)
+    assert registry.stop([one.job.key, 999], JobCancelled) == 1
+    other.token.check()
+    with pytest.raises(JobCancelled):
+        one.token.check()
+
+
+# --- shifts and pace ------------------------------------------------------------------------
+
+
+def test_each_job_of_a_shift_is_either_taken_or_recalled() -> None:
+    jobs = [live(n) for n in range(2_000)]
+    shift = LiveShift(jobs[0].place, None, jobs)  # type: ignore[arg-type]
+    taken: list[LiveJob] = []
+
+    def take() -> None:
+        while one := shift.take():
+            taken.append(one)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    recalled = shift.recall()
+    thread.join()
+    assert len(taken) + len(recalled) == 2_000
+    assert {id(one) for one in taken}.isdisjoint(id(one) for one in recalled)
+
+
+def test_unknown_and_slow_batches_get_shifts_of_one() -> None:
+    pace = Pace()
+    pace.note(1, 1.0)
+    pace.note(2, SHIFT_S)
+    assert pace.lengths() == {}
+
+
+def test_quick_jobs_are_believed_slowly_and_a_slow_one_at_once() -> None:
+    pace = Pace()
+    for _ in range(200):
+        pace.note(1, 0.00001)
+    assert pace.lengths() == {1: LONGEST}
+    pace.note(1, 0.5)
+    assert pace.lengths() == {}
+    pace.note(1, 0.00001)
+    assert pace.lengths() == {}
+
+
+def test_pace_remembers_a_bounded_number_of_batches() -> None:
+    pace = Pace()
+    for key in range(5_000):
+        pace.note(key, 0.00001)
+    assert len(pace.lengths()) <= Pace.MOST_BATCHES
+
+
+# --- liveness -------------------------------------------------------------------------------
+
+
+def test_a_life_lock_lives_as_long_as_its_process(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from service.engine.liveness import LifeLock\n"
+        "lock = LifeLock(pathlib.Path(sys.argv[1])); lock.acquire()\n"
+        "print(lock.name, flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert child.stdout
+    assert child.stdin
+    name = child.stdout.readline().strip()
+    assert not is_dead(tmp_path, name)
+    child.kill()
+    child.wait()
+    assert is_dead(tmp_path, name)
+    child.stdin.close()
+    child.stdout.close()
+
+
+def test_a_released_or_unknown_lock_is_dead(tmp_path: Path) -> None:
+    lock = LifeLock(tmp_path)
+    lock.acquire()
+    assert not is_dead(tmp_path, lock.name)
+    lock.release()
+    lock.release()
+    assert is_dead(tmp_path, lock.name)
+    assert is_dead(tmp_path, "never.lock")
