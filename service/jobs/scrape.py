@@ -16,6 +16,7 @@ from service.fetch.robots import RobotsCache
 from service.fetch.url import Url, check_target, parse_url
 from service.jobs.contract import JobContext, JobType
 from service.jobs.extraction.extract import Request, extract
+from service.jobs.extraction.selectors import flaw_of
 from service.jobs.scrape_params import ScrapeParams, written_out
 
 _PAGES: Final = Wanted(media_types=frozenset({"text/html", "application/xhtml+xml"}))
@@ -45,15 +46,20 @@ class Scrape(JobType[ScrapeParams]):
         self._robots = robots
 
     def check_params(self, params: ScrapeParams) -> list[Flaw]:
-        """Flaws that depend on the operator's policy. Pointers are below params.
+        """Selectors that the chosen parser does not take, and a URL that the policy forbids.
 
-        A courtesy to whoever submits. It asks no DNS; the control is at the dialling.
+        The latter is a courtesy: it asks no DNS; the control is at the dialling.
         """
+        flaws = [
+            Flaw(f"/select/{name}", flaw)
+            for name, selector in written_out(params.select).items()
+            if (flaw := flaw_of(selector.css, params.parser)) is not None
+        ]
         try:
             check_target(parse_url(params.url), self._client.policy.addresses)
         except JobFailed as error:
-            return [Flaw("/url", error.detail)]
-        return []
+            flaws.append(Flaw("/url", error.detail))
+        return flaws
 
     def run(self, ctx: JobContext, params: ScrapeParams) -> JsonValue:
         """Fetch and read the page. Raises JobFailed with the codes of scraping, or JobStopped."""

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 
 from service.errors import JobFailed
 from service.fetch.url import parse_url
 from service.jobs.contract import Params
 from service.jobs.extraction.extract import Parser, Part
-from service.jobs.extraction.selectors import MAX_SELECTORS, Css, Selector, flaw_of
+from service.jobs.extraction.selectors import MAX_SELECTORS, Css, Selector
 
 MAX_HEADERS: Final = 50
 MAX_HEADER_CHARS: Final = 4_096
@@ -87,18 +87,6 @@ class ScrapeParams(Params):
         description="Sent with the request, and to no other origin when that redirects.",
     )
     respect_robots: bool = True
-
-    @field_validator("select", mode="after")
-    @classmethod
-    def _known_to_parser(
-        cls, select: dict[str, str | Selector], info: ValidationInfo
-    ) -> dict[str, str | Selector]:
-        parser = info.data.get("parser", "lexbor")
-        for name, selector in written_out(select).items():
-            flaw = flaw_of(selector.css, parser)
-            if flaw is not None:
-                raise ValueError(f"{name}: {flaw}")
-        return select
 
 
 def written_out(select: Mapping[str, str | Selector]) -> dict[str, Selector]:

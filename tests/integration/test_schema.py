@@ -29,9 +29,7 @@ def test_migrating_an_empty_file_makes_the_schema(tmp_path: Path) -> None:
 
 def _ddl(connection: object) -> dict[str, str]:
     rows = connection.execute(  # type: ignore[attr-defined]
-        text(
-            "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name != 'alembic_version'"
-        )
+        text("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     )
     return {
         name: " ".join(sql.replace('"', "").split())
