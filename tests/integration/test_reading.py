@@ -353,8 +353,9 @@ def test_job_types_come_with_schema_and_a_valid_example(api: Api) -> None:
 def test_the_executor_tells_its_threads_and_limits(api: Api) -> None:
     path = api.submit(job("sleeper"), job("sleeper"))
     api.until(path, "running", 2)
+    busy = {"busy": 2, "idle": 6, "not_returned": 0}
+    eventually(lambda: api.get("/v1/executor")["threads"] == busy, "both jobs have a thread")
     state = api.get("/v1/executor")
-    assert state["threads"] == {"busy": 2, "idle": 6, "not_returned": 0}
     assert state["limits"]["pool_size"] == 8
     assert (state["queued"], state["processes"]) == (0, 1)
     api.client.post(f"{path}/cancel")
