@@ -65,20 +65,22 @@ lock: build/lock/bin/uv ## Pin anew what pyproject.toml asks for, with hashes.
 	$(COMPILE) -c requirements-dev.lock -o deploy/requirements-build.lock deploy/requirements-build.in
 
 build/lock/bin/uv:
-	$(PYTHON) -m venv build/lock
+	'$(PYTHON)' -m venv build/lock
 	build/lock/bin/python -m pip --disable-pip-version-check --quiet install uv
 
 # --- the environment ------------------------------------------------------------------------
 # Each stamp is as new as the last time its step succeeded; a changed lock file runs it again.
 
 .venv/.made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "jobspool needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo "jobspool needs Python 3.11 or newer, and there is no $(PYTHON) here." >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "jobspool needs Python 3.11 or newer; $(PYTHON) is $$('$(PYTHON)' -V 2>&1)." >&2; \
 	  echo "Name a newer one: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	@'$(PYTHON)' -c 'import ensurepip, venv' || { \
 	  echo "$(PYTHON) can't make virtual environments (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
 	  exit 1; }
-	$(PYTHON) -m venv .venv
+	'$(PYTHON)' -m venv .venv
 	@touch $@
 
 .venv/.runtime: requirements.lock deploy/requirements-build.lock | .venv/.made
