@@ -211,11 +211,12 @@ class Dispatcher:
 
     def _work(self, shift: LiveShift) -> None:
         """What a job's thread does."""
+        longest, begun = 0.0, monotonic()
         while live := shift.take():
-            begun = monotonic()
             outcome = self._runner.run(live)
-            self._pace.note(live.job.batch.key, monotonic() - begun)
             self._end(live, outcome)
+            longest, begun = max(longest, monotonic() - begun), monotonic()
+        self._pace.note(shift.batch.key, longest)
         self._leave(shift)
 
     def _end(self, live: LiveJob, outcome: Outcome) -> None:

@@ -55,6 +55,7 @@ class FutureRegistry:
         self._capacity = capacity
         self._changed = Condition()
         self._live: dict[int, LiveJob] = {}  # dispatcher adds, job threads remove; _changed
+        self._lost = 0  # how many of them are lost; guarded by _changed
 
     def reserve(self, live: LiveJob) -> None:
         """Take a place for a job before it is submitted.
@@ -67,8 +68,9 @@ class FutureRegistry:
             before = self._live.get(key)
             if before is not None and not before.lost:
                 raise AlreadyLive(f"job {key} is already live")
-            if sum(not other.lost for other in self._live.values()) >= self._capacity:
+            if len(self._live) - self._lost >= self._capacity:
                 raise Saturated(f"all {self._capacity} places are taken")
+            self._forget(before)
             self._live[key] = live
 
     def release(self, live: LiveJob) -> None:
@@ -76,7 +78,7 @@ class FutureRegistry:
         with self._changed:
             live.returned = True
             if self._live.get(live.job.key) is live:
-                del self._live[live.job.key]
+                self._forget(live)
             self._changed.notify_all()
 
     def give_up(self, live: LiveJob) -> bool:
@@ -85,8 +87,14 @@ class FutureRegistry:
             if live.returned or live.lost:
                 return False
             live.lost = True
+            self._lost += self._live.get(live.job.key) is live
             self._changed.notify_all()
             return True
+
+    def _forget(self, live: LiveJob | None) -> None:
+        if live is not None:
+            del self._live[live.job.key]
+            self._lost -= live.lost
 
     def stop(self, keys: Iterable[int], reason: type[JobStopped]) -> int:
         """Tell these jobs to stop; returns how many of them are live here."""
@@ -103,9 +111,7 @@ class FutureRegistry:
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until every thread that can be waited for has returned."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: all(live.lost for live in self._live.values()), timeout_s
-            )
+            return self._changed.wait_for(lambda: len(self._live) == self._lost, timeout_s)
 
     def __len__(self) -> int:
         with self._changed:

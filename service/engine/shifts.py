@@ -79,7 +79,3 @@ class Pace:
         with self._lock:
             quick = {key: s for key, s in self._seconds.items() if s <= SHIFT_S / 2}
         return {key: min(LONGEST, int(SHIFT_S / max(s, 1e-6))) for key, s in quick.items()}
-
-    def forget(self, batch_key: int) -> None:
-        with self._lock:
-            self._seconds.pop(batch_key, None)

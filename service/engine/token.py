@@ -12,7 +12,8 @@ class StopToken:
     """One job's: set by others, looked at by the job. It stops for the first reason given."""
 
     def __init__(self, deadline: float) -> None:
-        self._stop = Event()
+        # made by the job if it sleeps, which most jobs of a shift never do
+        self._stop: Event | None = None
         self._reason: type[JobStopped] | None = None  # first setter writes, the job reads
         self._asked_at: float | None = None  # as _reason; by time.monotonic()
         self._deadline = deadline  # by time.monotonic()
@@ -21,7 +22,8 @@ class StopToken:
         if self._reason is None:
             self._reason = reason
             self._asked_at = monotonic()
-        self._stop.set()
+        if self._stop is not None:
+            self._stop.set()
 
     @property
     def timed_out(self) -> bool:
@@ -41,6 +43,9 @@ class StopToken:
 
     def sleep(self, seconds: float) -> None:
         """Wait; wakes and raises at once when told to stop, and at the deadline."""
+        # first the event, then the look: whoever stops the job in between sets one or the other
+        if self._stop is None:
+            self._stop = Event()
         self.check()
         until = monotonic() + seconds
         self._stop.wait(max(0.0, min(until, self._deadline) - monotonic()))

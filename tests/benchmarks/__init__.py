@@ -1,0 +1,1 @@
+"""Benchmarks: not tests, not in the gate. ``make bench`` runs them all and prints tables."""
