@@ -28,7 +28,8 @@ RUN tools/bin/python -m pip wheel --no-deps --no-build-isolation --no-index --wh
 
 FROM ${BASE}
 # A fixed uid, so that the owner of a volume stays the same from image to image.
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data jobspool \
+RUN groupadd --gid 10001 jobspool \
+    && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /data jobspool \
     && install -d -o jobspool -g jobspool -m 0750 /data
 COPY --from=build /opt/jobspool /opt/jobspool
 COPY deploy/healthcheck.py /opt/jobspool/healthcheck.py
