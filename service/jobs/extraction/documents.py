@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from bs4 import BeautifulSoup, Tag
@@ -11,23 +11,34 @@ from bs4.element import CData, NavigableString, RubyParenthesisString, RubyTextS
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 _CODE: Final = ("script", "style")
+_LINKS: Final = frozenset({"a", "area"})
 
 # Where a reader sees a gap although the source may have none.
-_BLOCKS: Final = (
-    "address,article,aside,blockquote,br,caption,dd,details,dialog,div,dl,dt,fieldset,figcaption,"
-    "figure,footer,form,h1,h2,h3,h4,h5,h6,header,hr,legend,li,main,menu,nav,ol,option,p,pre,"
-    "section,summary,table,td,th,title,tr,ul"
-)
+_BLOCKS: Final = frozenset(
+    {
+        "address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "dialog",
+        "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3",
+        "h4", "h5", "h6", "header", "hr", "legend", "li", "main", "menu", "nav", "ol", "option",
+        "p", "pre", "section", "summary", "table", "td", "th", "title", "tr", "ul",
+    }
+)  # fmt: skip
+_ALL_BLOCKS: Final = ",".join(sorted(_BLOCKS))
 
 
 class Document(Protocol):
     """A parsed page. An element is whatever the parser calls one; only its own document reads it.
 
-    The order of calls matters: ``drop_code`` and ``space_out`` change the page for good.
+    The order of calls matters: ``drop_code`` and ``spaced_text`` change the page for good.
     """
 
     def find(self, css: str) -> Sequence[Any]:
         """The elements that match, each once, in document order."""
+
+    def named(self, *tags: str) -> Sequence[Any]:
+        """The elements of these names, in document order."""
+
+    def title(self) -> Any | None:
+        """The first title element that is not a picture's."""
 
     def tag(self, element: Any) -> str:
         """The element's name in lower case."""
@@ -38,11 +49,17 @@ class Document(Protocol):
     def text(self, element: Any) -> str:
         """The text in an element, as it is written, without that of scripts and styles in it."""
 
+    def link_text(self, element: Any) -> str:
+        """The text in a link, up to the next link: HTML has none in another."""
+
     def drop_code(self) -> None:
         """Remove scripts and styles."""
 
-    def space_out(self) -> None:
-        """Put white space round what readers see as blocks."""
+    def spaced_text(self) -> str:
+        """The text of the body, with white space round what readers see as blocks."""
+
+    def close(self) -> None:
+        """Give the memory back. Nothing of the page can be used any more."""
 
 
 class LexborDocument:
@@ -59,6 +76,12 @@ class LexborDocument:
         # A list of selectors gives an element once for each that it matches.
         return list({element.mem_id: element for element in elements}.values())
 
+    def named(self, *tags: str) -> Sequence[LexborNode]:
+        return self._page.css(",".join(tags))
+
+    def title(self) -> LexborNode | None:
+        return next(iter(self._page.css("title:not(svg title)")), None)
+
     def tag(self, element: LexborNode) -> str:
         return element.tag or ""
 
@@ -70,6 +93,9 @@ class LexborDocument:
             element = element.clone()
             element.strip_tags(list(_CODE), recursive=True)
         return element.text()
+
+    def link_text(self, element: LexborNode) -> str:
+        return self.text(element)
 
     def count_glances(self) -> int:
         """How often a selector may look from one element at another, siblings and descendants."""
@@ -87,24 +113,49 @@ class LexborDocument:
         self._page.strip_tags(list(_CODE), recursive=True)
         self._has_code = False
 
-    def space_out(self) -> None:
-        for block in self._page.css(_BLOCKS):
+    def spaced_text(self) -> str:
+        for block in self._page.css(_ALL_BLOCKS):
             block.insert_before(" ")
             block.insert_after(" ")
+        body = self._page.css_first("body")
+        return "" if body is None else body.text()
+
+    def close(self) -> None:
+        """Nothing to do: it goes with the last reference."""
 
 
 class SoupDocument:
-    """The page by Beautiful Soup, for those who know its reading of odd markup."""
+    """The page by Beautiful Soup, for those who know its reading of odd markup.
 
+    Its own selectors take longer than its parser, so what every page is asked for is found by
+    one walk over the tree.
+    """
+
+    # Text for readers: scripts, styles, comments and the like have types of their own.
     _TEXT: Final = (NavigableString, CData, RubyTextString, RubyParenthesisString)
 
     def __init__(self, html: str) -> None:
-        self._page = BeautifulSoup(html, "lxml", multi_valued_attributes=None)
+        # Behind white space, XHTML and pages of one word do not look to it like XML or the name
+        # of a file, which it would warn of.
+        self._page = BeautifulSoup("\n " + html, "lxml", multi_valued_attributes=None)
         # Their content is no part of the page (HTML, 4.12.3), and lexbor keeps it apart.
-        _remove(self._page.find_all("template"))
+        for template in self._page.find_all("template"):
+            if not template.decomposed:  # with one that held it
+                template.decompose()
+        self._order: dict[str, list[tuple[int, Tag]]] | None = None
 
     def find(self, css: str) -> Sequence[Tag]:
         return self._page.select(css)
+
+    def named(self, *tags: str) -> Sequence[Tag]:
+        order = self._in_order()
+        found = [place for tag in tags for place in order.get(tag, ())]
+        if len(tags) > 1:
+            found.sort(key=lambda place: place[0])
+        return [element for _, element in found]
+
+    def title(self) -> Tag | None:
+        return next((one for one in self.named("title") if one.find_parent("svg") is None), None)
 
     def tag(self, element: Tag) -> str:
         return element.name.lower()
@@ -115,21 +166,52 @@ class SoupDocument:
     def text(self, element: Tag) -> str:
         return element.get_text() if element.name in _CODE else element.get_text(types=self._TEXT)
 
-    def drop_code(self) -> None:
-        _remove(self._page.find_all(_CODE))
+    def link_text(self, element: Tag) -> str:
+        pieces: list[str] = []
+        for node in element.descendants:
+            if isinstance(node, Tag):
+                if node.name in _LINKS and "href" in node.attrs:
+                    break
+            elif isinstance(node, NavigableString) and type(node) in self._TEXT:
+                pieces.append(node)
+        return "".join(pieces)
 
-    def space_out(self) -> None:
-        for block in self._page.select(_BLOCKS):
-            block.insert_before(" ")
-            block.insert_after(" ")
+    def drop_code(self) -> None:
+        """Nothing to do: lxml keeps no elements in them, and ``text`` knows their text."""
+
+    def spaced_text(self) -> str:
+        body = next(iter(self.named("body")), None)
+        return "" if body is None else "".join(self._spaced(body))
+
+    def close(self) -> None:
+        """Cut its cycles: left to the garbage collector, they cost another page its budget."""
+        self._order = None
+        for root in list(self._page.contents):
+            root.decompose()
+
+    def _spaced(self, root: Tag) -> Iterator[str]:
+        within = [root]
+        for node in root.descendants:
+            while within[-1] is not node.parent:
+                if within.pop().name in _BLOCKS:
+                    yield " "
+            if isinstance(node, Tag):
+                if node.name in _BLOCKS:
+                    yield " "
+                within.append(node)
+            elif isinstance(node, NavigableString) and type(node) in self._TEXT:
+                yield node
+
+    def _in_order(self) -> dict[str, list[tuple[int, Tag]]]:
+        """All elements by name, with their place in the document."""
+        if self._order is None:
+            self._order = {}
+            for place, node in enumerate(self._page.descendants):
+                if isinstance(node, Tag):
+                    self._order.setdefault(node.name, []).append((place, node))
+        return self._order
 
 
 def value(attributes: Mapping[str, Any], name: str) -> str | None:
     """An attribute's value, empty for one that has none; None if it is not there."""
     return str(attributes[name] or "") if name in attributes else None
-
-
-def _remove(tags: Iterable[Any]) -> None:
-    for tag in tags:
-        if not tag.decomposed:  # with one that held it
-            tag.decompose()

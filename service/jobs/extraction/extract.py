@@ -50,7 +50,11 @@ def extract(
     ``check`` is called between the steps and may raise. Raises JobFailed ``parse_budget`` when
     the page takes more CPU than its size allows.
     """
-    return _Reading(html, page_url, request, check).result()
+    reading = _Reading(html, page_url, request, check)
+    try:
+        return reading.result()
+    finally:
+        reading.close()
 
 
 def _parsed(html: str, parser: Parser, budget: Budget) -> Document:
@@ -74,8 +78,7 @@ class _Reading:
         self._page = _parsed(html, request.parser, self._budget)
         self._html = html
         self._pause()
-        base = self._first("base[href]", "href")
-        self._resolver = Resolver(page_url, base)
+        self._resolver = Resolver(page_url, self._first_value("base", "href"))
 
     def result(self) -> dict[str, JsonValue]:
         selected = pick(
@@ -99,6 +102,9 @@ class _Reading:
         self._pause()
         return result
 
+    def close(self) -> None:
+        self._page.close()
+
     def _pause(self) -> None:
         self._check()
         self._budget.check()
@@ -109,12 +115,16 @@ class _Reading:
         self._pause()
         return read() if part in self._request.include else otherwise
 
-    def _first(self, css: str, attribute: str) -> str | None:
-        element = next(iter(self._page.find(css)), None)
-        return None if element is None else value(self._page.attributes(element), attribute)
+    def _first_value(self, tag: str, attribute: str) -> str | None:
+        """The attribute of the first element of that name that has it."""
+        for element in self._page.named(tag):
+            found = value(self._page.attributes(element), attribute)
+            if found is not None:
+                return found
+        return None
 
     def _title(self) -> str | None:
-        element = next(iter(self._page.find("title:not(svg title)")), None)
+        element = self._page.title()
         if element is None:
             return None
         return self._cap.cut("title", self._page.text(element), MAX_TITLE_CHARS)
@@ -124,18 +134,19 @@ class _Reading:
         return None if text is None else self._cap.cut("description", text, MAX_DESCRIPTION_CHARS)
 
     def _canonical_url(self) -> str | None:
-        for element in self._page.find("link[rel][href]"):
+        for element in self._page.named("link"):
             attributes = self._page.attributes(element)
-            if "canonical" in (value(attributes, "rel") or "").lower().split():
-                return self._url(value(attributes, "href") or "")
+            href = value(attributes, "href")
+            if href is not None and "canonical" in (value(attributes, "rel") or "").lower().split():
+                return self._url(href)
         return None
 
     def _language(self) -> str | None:
-        language = self._first("html[lang]", "lang")
+        language = self._first_value("html", "lang")
         return self._cap.cut("language", language, MAX_LANGUAGE_CHARS) if language else None
 
     def _headings(self) -> JsonValue:
-        elements = self._page.find("h1,h2,h3,h4,h5,h6")
+        elements = self._page.named("h1", "h2", "h3", "h4", "h5", "h6")
         if len(elements) > MAX_HEADINGS:
             self._cap.note("headings")
         headings: list[JsonValue] = []
@@ -148,9 +159,10 @@ class _Reading:
     def _links(self) -> JsonValue:
         links: list[JsonValue] = []
         room = MAX_LINKS_CHARS
-        for element in self._page.find("a[href],area[href]"):
+        for element in self._page.named("a", "area"):
             attributes = self._page.attributes(element)
-            url = self._url(value(attributes, "href") or "")
+            href = value(attributes, "href")
+            url = None if href is None else self._url(href)
             if url is None:
                 continue
             room -= len(url)
@@ -159,7 +171,7 @@ class _Reading:
                 break
             if len(links) % 16 == 0:  # links can be nested, and the text is read anew for each
                 self._budget.check()
-            text = self._cap.cut("links", self._page.text(element), MAX_LINK_TEXT_CHARS)
+            text = self._cap.cut("links", self._page.link_text(element), MAX_LINK_TEXT_CHARS)
             rel = value(attributes, "rel")
             links.append(
                 {"url": url, "text": text, "rel": rel and clean(rel)[:MAX_META_NAME_CHARS]}
@@ -170,8 +182,11 @@ class _Reading:
         """By name or property, lower case; the first of a name counts."""
         cap = self._cap if "meta" in self._request.include else Capper()
         meta: dict[str, str] = {}
-        for element in self._page.find("meta[content]"):
+        for element in self._page.named("meta"):
             attributes = self._page.attributes(element)
+            content = value(attributes, "content")
+            if content is None:
+                continue
             name = value(attributes, "name") or value(attributes, "property")
             key = clean(name or "").lower()[:MAX_META_NAME_CHARS]
             if not key or key in meta:
@@ -179,16 +194,12 @@ class _Reading:
             if len(meta) == MAX_META:
                 cap.note("meta")
                 break
-            content = value(attributes, "content") or ""
             meta[key] = cap.cut("meta", content, MAX_META_CHARS)
         return meta
 
     def _text(self) -> str:
         self._pause()
-        self._page.space_out()
-        body = next(iter(self._page.find("body")), None)
-        text = "" if body is None else self._page.text(body)
-        return self._cap.cut("text", text, MAX_TEXT_CHARS)
+        return self._cap.cut("text", self._page.spaced_text(), MAX_TEXT_CHARS)
 
     def _url(self, href: str) -> str | None:
         url = self._resolver.absolute(href)
