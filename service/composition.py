@@ -26,6 +26,7 @@ from service.jobs.scrape import Scrape
 from service.operations import BatchEndings, Operations
 from service.settings import Settings
 from service.store.database import Database
+from service.store.hosts import HostRules
 from service.store.store import Store
 
 FLUSH_S = 5.0
@@ -54,8 +55,9 @@ class Service:
         clock = clock or Clock()
         endings = BatchEndings()
         readers = settings.threads + 4
+        rules = HostRules(settings.host_concurrency, int(settings.host_gap_s * 1000))
         self.database = Database(settings.database_path, readers=readers)
-        self.store = Store(self.database, clock, on_commit=endings.announce)
+        self.store = Store(self.database, clock, rules, on_commit=endings.announce)
         self.engine = Engine(self.store, self._catalogue, clock, settings)
         self.operations = Operations(
             self.store, self.engine, self._catalogue, clock, settings, endings

@@ -89,14 +89,22 @@ def new_batch_id() -> str:
     return str(UUID(int=number))
 
 
+class HostWish(NamedTuple):
+    """What a host asked of those who visit it: time between visits, or none before a moment."""
+
+    gap_ms: int | None = None
+    not_before_ms: int | None = None
+
+
 class JobSpec(NamedTuple):
-    """A job as it was submitted. ``params`` is JSON text."""
+    """A job as it was submitted. ``params`` is JSON text; ``host`` whom it will visit."""
 
     type: str
     params: str
     custom_id: str | None
     timeout_s: float | None
     max_attempts: int
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ class ClaimedJob(NamedTuple):
     max_attempts: int
     failures: int
     crashes: int
+    host: str | None
     claimed_ms: int
     batch: ClaimedBatch
 
@@ -176,6 +185,8 @@ class Outcome(NamedTuple):
     concurrent: int
     not_before_ms: int | None = None
     wait_reason: str | None = None
+    host: str | None = None
+    host_wish: HostWish | None = None
 
 
 class ConsoleText(NamedTuple):

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     retry_base_s: float = Field(1.0, gt=0, le=3600, description="first backoff between attempts")
     retry_max_s: float = Field(300.0, gt=0, le=86400, description="longest backoff")
 
+    host_concurrency: int = Field(4, ge=1, le=10_000, description="jobs at one host at once")
+    host_gap_s: float = Field(0.1, ge=0, le=3600, description="between two visits of a host")
+
     # bounds
     max_body_bytes: int = Field(16 << 20, ge=1024, description="largest JSON or text body")
     max_stream_bytes: int = Field(1 << 30, ge=1024, description="largest NDJSON body")

@@ -9,7 +9,6 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from service.api.body import Body, parse_json
-from service.api.problems import MAX_FLAWS
 from service.errors import Flaw, Invalid, Malformed, TooLarge
 from service.jobs.catalogue import Catalogue
 from service.model import BatchOptions, Executor, JobSpec, PrintLock
@@ -102,14 +101,12 @@ class Inspector:
             raise too_many_jobs(self._max_jobs)
         try:
             job = _job.validate_python(raw)
-            flaws = self._params_flaws(job)
+            host = self._host(job)
         except ValidationError as invalid:
-            flaws = flaws_of(invalid)
-        if flaws:
-            self._flaws += [
-                Flaw(f"/jobs/{index}{pointer}", detail)
-                for pointer, detail in flaws[: MAX_FLAWS + 1]
-            ]
+            self._note(index, flaws_of(invalid))
+            return None
+        except Invalid as invalid:
+            self._note(index, invalid.flaws)
             return None
         return JobSpec(
             job.type,
@@ -117,6 +114,7 @@ class Inspector:
             job.custom_id,
             job.timeout_s or self._defaults.timeout_s,
             job.max_attempts or self._defaults.max_attempts or 1,
+            host,
         )
 
     def reject(self, flaw: str) -> None:
@@ -139,17 +137,23 @@ class Inspector:
                 yield spec
         self.conclude()
 
-    def _params_flaws(self, job: JobIn) -> list[Flaw]:
+    def _note(self, index: int, flaws: list[Flaw]) -> None:
+        self._flaws += [Flaw(f"/jobs/{index}{pointer}", detail) for pointer, detail in flaws]
+
+    def _host(self, job: JobIn) -> str | None:
+        """Check the params by the job's type; returns the host that the job will visit."""
         job_type = self._catalogue.get(job.type)
         if job_type is None:
             known = ", ".join(sorted(one.name for one in self._catalogue))
-            return [Flaw("/type", f"there is no job type {job.type!r}; there are {known}")]
+            raise Invalid([Flaw("/type", f"there is no job type {job.type!r}; there are {known}")])
         try:
             params = job_type.params_model.model_validate(job.params)
+            flaws = job_type.check_params(params)
         except ValidationError as invalid:
-            return [Flaw(f"/params{pointer}", detail) for pointer, detail in flaws_of(invalid)]
-        found = job_type.check_params(params)
-        return [Flaw(f"/params{pointer}", detail) for pointer, detail in found]
+            flaws = flaws_of(invalid)
+        if flaws:
+            raise Invalid([Flaw(f"/params{pointer}", detail) for pointer, detail in flaws])
+        return job_type.host(params)
 
 
 def too_many_jobs(bound: int) -> TooLarge:

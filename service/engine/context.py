@@ -21,6 +21,7 @@ class RunningContext:
         self._live = live
         self._store = store
         self._room = max_console_bytes
+        self.gap_s: float | None = None
 
     @property
     def job_id(self) -> str:
@@ -64,6 +65,9 @@ class RunningContext:
 
     def check(self) -> None:
         self._live.token.check()
+
+    def keep_gap(self, seconds: float) -> None:
+        self.gap_s = seconds
 
     def remaining_s(self) -> float:
         return self._live.token.remaining_s()

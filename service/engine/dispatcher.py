@@ -157,8 +157,11 @@ class Dispatcher:
     def _fill(self) -> None:
         """Claim until there is nothing to claim, or no place free."""
         while any(capacity := self._capacity()):
-            for shift in self._store.claim(capacity, self.node, self._pace.lengths()):
+            claim = self._store.claim(capacity, self.node, self._pace.lengths())
+            for shift in claim.shifts:
                 self._submit(shift)
+            if claim.more:
+                self.wake()
 
     def _capacity(self) -> Capacity:
         """Free places of the executors that may have work; each is asked once for a wake."""

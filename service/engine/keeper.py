@@ -143,6 +143,7 @@ class Keeper:
     def _expire(self) -> None:
         if monotonic() < self._expire_at:
             return
+        self._store.wake_forgotten()
         while self._store.expire_piece() and not self._stop.is_set():
             pass
         self._expire_at = monotonic() + EXPIRE_S

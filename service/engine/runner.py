@@ -22,7 +22,7 @@ from service.errors import (
     JobTimedOut,
 )
 from service.jobs.catalogue import Catalogue
-from service.model import Ending, Outcome, PrintLock, error_json
+from service.model import Ending, HostWish, Outcome, PrintLock, error_json
 from service.store.store import Store
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
@@ -48,6 +48,7 @@ class Verdict(NamedTuple):
     error: str | None = None
     not_before_ms: int | None = None
     wait_reason: str | None = None
+    host_wish: HostWish | None = None
 
 
 class Runner:
@@ -99,11 +100,23 @@ class Runner:
             concurrent=live.ensemble.peak,
             not_before_ms=verdict.not_before_ms,
             wait_reason=verdict.wait_reason,
+            host=job.host,
+            host_wish=verdict.host_wish,
         )
 
     def _verdict(self, live: LiveJob) -> Verdict:
+        context = RunningContext(
+            live, self._store, max_console_bytes=self._limits.max_console_bytes
+        )
+        verdict = self._ending(live, context)
+        if live.job.host is None or context.gap_s is None:
+            return verdict
+        wish = verdict.host_wish or HostWish()
+        return verdict._replace(host_wish=wish._replace(gap_ms=int(context.gap_s * 1000)))
+
+    def _ending(self, live: LiveJob, context: RunningContext) -> Verdict:
         try:
-            return Verdict(Ending.SUCCEEDED, result=self._result(live))
+            return Verdict(Ending.SUCCEEDED, result=self._result(live, context))
         except JobCancelled:
             return Verdict(Ending.CANCELLED)
         except JobHandedBack:
@@ -119,10 +132,9 @@ class Runner:
             return self._failed(live, JobFailed("exception", _described(error), retryable=True))
 
     def deferred(self, reason: str, delay_s: float) -> Verdict:
-        due = self._clock.now_ms() + int(delay_s * 1000)
-        return Verdict(Ending.DEFERRED, not_before_ms=due, wait_reason=reason)
+        return Verdict(Ending.DEFERRED, not_before_ms=self._in(delay_s), wait_reason=reason)
 
-    def _result(self, live: LiveJob) -> str:
+    def _result(self, live: LiveJob, context: RunningContext) -> str:
         job = live.job
         job_type = self._catalogue.get(job.type)
         if job_type is None:
@@ -131,9 +143,6 @@ class Runner:
             params = job_type.params_model.model_validate_json(job.params)
         except ValidationError as invalid:
             raise JobFailed("invalid_params", str(invalid)) from None
-        context = RunningContext(
-            live, self._store, max_console_bytes=self._limits.max_console_bytes
-        )
         live.token.check()
         if job.batch.lock is PrintLock.JOB:
             with context.holding_the_lock():
@@ -155,11 +164,19 @@ class Runner:
         error = error_json(
             failed.error_code, _storable(failed.detail), retryable=failed.retryable, **failed.extra
         )
-        text = json.dumps(error)
+        verdict = Verdict(Ending.FAILED, error=json.dumps(error))
+        if live.job.host is not None and failed.retry_after_s:
+            # what one visitor was told holds for all who visit
+            verdict = verdict._replace(
+                host_wish=HostWish(not_before_ms=self._in(failed.retry_after_s))
+            )
         if not failed.retryable or live.job.failures + 1 >= live.job.max_attempts:
-            return Verdict(Ending.FAILED, error=text)
-        due = self._clock.now_ms() + int(1000 * self._backoff_s(live, failed))
-        return Verdict(Ending.FAILED, error=text, not_before_ms=due, wait_reason="retry_backoff")
+            return verdict
+        due = self._in(self._backoff_s(live, failed))
+        return verdict._replace(not_before_ms=due, wait_reason="retry_backoff")
+
+    def _in(self, seconds: float) -> int:
+        return self._clock.now_ms() + int(seconds * 1000)
 
     def _backoff_s(self, live: LiveJob, failed: JobFailed) -> float:
         """Full jitter (AWS, "Exponential Backoff and Jitter"), but no earlier than asked for."""

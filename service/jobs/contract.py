@@ -39,7 +39,10 @@ class JobContext(Protocol):
         """Raise JobStopped (cancelled, timed out, handed back) if the job was told to stop."""
 
     def remaining_s(self) -> float:
-        """Seconds until the job's deadline; ``inf`` without one; never negative."""
+        """Seconds until the job's deadline; never negative."""
+
+    def keep_gap(self, seconds: float) -> None:
+        """The job's host wants so much time between visits: other jobs will keep it."""
 
 
 class JobType(Generic[P]):
@@ -65,6 +68,14 @@ class JobType(Generic[P]):
         """What is wrong with params that the model alone can't tell; asked when a job is
         submitted. Pointers are relative to the params. Must be quick and do no I/O."""
         return []
+
+    def host(self, params: P) -> str | None:  # noqa: ARG002
+        """Whom a job of these params visits, if it must not be crowded; None for nobody.
+
+        Of the jobs of all batches that name the same host, few run at once and not too soon
+        after each other (JOBSPOOL_HOST_CONCURRENCY, JOBSPOOL_HOST_GAP_S).
+        """
+        return None
 
     def close(self) -> None:
         """Give back what the type holds (connections, say). Called once, when the service stops."""

@@ -61,6 +61,10 @@ class Scrape(JobType[ScrapeParams]):
             flaws.append(Flaw("/url", error.detail))
         return flaws
 
+    def host(self, params: ScrapeParams) -> str:
+        url = parse_url(params.url)
+        return f"{url.host}:{url.port}"
+
     def run(self, ctx: JobContext, params: ScrapeParams) -> JsonValue:
         """Fetch and read the page. Raises JobFailed with the codes of scraping, or JobStopped."""
         try:
@@ -95,9 +99,12 @@ class Scrape(JobType[ScrapeParams]):
     def _fetched(self, ctx: JobContext, params: ScrapeParams) -> Response:
         """The page; robots.txt is asked within the same deadline, at every redirect."""
         deadline = self._client.deadline(ctx.remaining_s() + _TOKEN_FIRST_S)
+        first = parse_url(params.url)
 
         def ask_robots(url: Url) -> None:
             self._robots.check(url, ctx.check, deadline=deadline)
+            if url.origin == first.origin:
+                ctx.keep_gap(self._robots.crawl_delay_s(url, ctx.check, deadline=deadline))
 
         return self._client.get(
             params.url,

@@ -16,8 +16,25 @@ from service.model import (
     Shift,
     job_key,
 )
+from service.store.ledger import Entry
 from service.store.prepared import Prepared
 from service.store.transaction import Transaction
+
+HOST = 8
+"""Where a claimable row has its host."""
+
+LOOK = 250
+MOST_LOOKS = 8
+"""How far a claim looks for jobs behind those whose host is busy, before others have their turn:
+so many times so many. What it passed is parked, so the next claim begins behind it."""
+
+
+class Claim(NamedTuple):
+    """What a claim got. ``more``: it met jobs whose host is busy, and may not have looked
+    behind all of them; ask again."""
+
+    shifts: list[Shift]
+    more: bool
 
 
 class Turn(NamedTuple):
@@ -29,9 +46,7 @@ class Turn(NamedTuple):
     priority: int
 
 
-def claim(
-    tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[int, int]
-) -> list[Shift]:
+def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[int, int]) -> Claim:
     """Make queued jobs running, owned by ``node``: up to ``capacity`` shifts of them.
 
     A shift holds one job, or as many as ``lengths`` says for the batch's key.
@@ -43,6 +58,7 @@ def claim(
     tx.settle()
     turns = _turns_of(tx, capacity, node)
     shifts: list[Shift] = []
+    parked_before = tx.parked
     suspects = _suspect_is_due(tx)
     for turn, places in _deal(turns, capacity):
         if suspects and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, node)):
@@ -51,7 +67,7 @@ def claim(
         most = min(turn.room, places * lengths.get(turn.batch.key, 1))
         jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, node)
         shifts += [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
-    return shifts
+    return Claim(shifts, more=tx.parked > parked_before)
 
 
 def _suspect_is_due(tx: Transaction) -> bool:
@@ -114,7 +130,7 @@ def _claim_of(
         "last": job_key(batch.key + 1, 0) - 1,
         "most": most,
     }
-    rows: list[Any] = json.loads(statement.run(tx.cursor, binds).fetchone()[0])
+    rows = _admitted(tx, entry, statement, binds)
     if not rows:
         return []
     keys = json.dumps([key for key, *_ in rows])
@@ -127,3 +143,33 @@ def _claim_of(
     if turn.pinned:
         entry.home = node
     return [ClaimedJob._make((*row, tx.now_ms, batch)) for row in rows]
+
+
+def _admitted(
+    tx: Transaction, entry: Entry, statement: Prepared, binds: dict[str, int]
+) -> list[Any]:
+    """The next jobs whose host lets them in; those whose host does not are parked on the way."""
+    admitted: list[Any] = []
+    most, look = binds["most"], binds["most"]
+    for _ in range(MOST_LOOKS):
+        rows: list[Any] = json.loads(
+            statement.run(tx.cursor, {**binds, "most": look}).fetchone()[0]
+        )
+        parked = []
+        for row in rows:
+            if len(admitted) == most:
+                break
+            parking = tx.hosts.enter(row[HOST]) if row[HOST] else None
+            if parking is None:
+                admitted.append(row)
+            else:
+                parked.append((row[0], *parking))
+        if parked:
+            tx.sql.park_jobs.run(tx.cursor, {"rows": json.dumps(parked)})
+            entry.waiting += len(parked)
+            tx.parked += len(parked)
+        if len(admitted) == most or len(rows) < look:
+            break
+        # the admitted are still queued: look behind them, and further, since most may be parked
+        binds["first"], look = rows[-1][0] + 1, LOOK
+    return admitted

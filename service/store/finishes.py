@@ -71,7 +71,7 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
         return False
     tx.cursor.execute("RELEASE ends")
     for entry, outcome, state in ends:
-        _count_end(entry, outcome, state)
+        _count_end(tx, entry, outcome, state)
     return True
 
 
@@ -80,7 +80,7 @@ def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *,
     row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
     cursor = tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": json.dumps([row])})
     if cursor.rowcount == 1:
-        _count_end(entry, outcome, state)
+        _count_end(tx, entry, outcome, state)
 
 
 def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tuple[Any, ...]:
@@ -99,13 +99,15 @@ def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tu
     )
 
 
-def _count_end(entry: Entry, outcome: Outcome, state: JobState) -> None:
+def _count_end(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState) -> None:
     entry.finish_seq += 1
     entry.count(state, 1)
-    _leave_running(entry, outcome)
+    _leave_running(tx, entry, outcome)
 
 
-def _leave_running(entry: Entry, outcome: Outcome) -> None:
+def _leave_running(tx: Transaction, entry: Entry, outcome: Outcome) -> None:
+    if outcome.host is not None:
+        tx.hosts.leave(outcome.host, outcome.host_wish)
     entry.count(JobState.RUNNING, -1)
     entry.live_claimed_ms -= outcome.claimed_ms
     entry.run_ms += outcome.finished_ms - outcome.started_ms
@@ -148,7 +150,7 @@ def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> N
         )
     )
     entry.count(state, 1)
-    _leave_running(entry, outcome)
+    _leave_running(tx, entry, outcome)
 
 
 def keep_attempt(tx: Transaction, outcome: Outcome, *, queued_ms: int) -> None:

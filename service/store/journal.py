@@ -17,6 +17,7 @@ from service.errors import StoreUnavailable
 from service.model import ConsoleText, Outcome
 from service.store.database import Database, is_fault
 from service.store.finishes import finish, write_console
+from service.store.hosts import HostRules
 from service.store.statements import Statements
 from service.store.transaction import Transaction
 
@@ -79,12 +80,14 @@ class Journal:
         database: Database,
         statements: Statements,
         clock: Clock,
+        rules: HostRules,
         *,
         on_commit: Callable[[set[str]], None],
     ) -> None:
         self._database = database
         self._statements = statements
         self._clock = clock
+        self._rules = rules
         self._on_commit = on_commit
         self._wake = Condition()
         # all below: any thread adds, the journal's thread takes; guarded by _wake
@@ -192,7 +195,7 @@ class Journal:
 
     def _commit(self, connection: Connection, work: Work) -> set[str]:
         with connection.begin():
-            tx = Transaction(connection, self._statements, self._clock)
+            tx = Transaction(connection, self._statements, self._clock, self._rules)
             write_console(tx, work.texts)
             for node, outcomes in _by_node(work.outcomes).items():
                 finish(tx, outcomes, node=node)

@@ -91,6 +91,7 @@ def _running_jobs(tx: Transaction, node: int) -> list[Any]:
         jobs.c.cancelling,
         jobs.c.queued_ms,
         jobs.c.started_ms,
+        jobs.c.host,
     ).where(jobs.c.state == JobState.RUNNING.value, jobs.c.owner == node)
     return list(tx.connection.execute(statement.order_by(jobs.c.key)).all())
 
@@ -129,6 +130,7 @@ def _crash(tx: Transaction, job: Any, crashes: int) -> Outcome:
         finished_ms=max(tx.now_ms, job.started_ms),
         cpu_us=0,
         concurrent=0,
+        host=job.host,
     )
 
 
@@ -144,6 +146,8 @@ def _back_to_queue(tx: Transaction, entry: Entry, outcome: Outcome, crashes: int
             crashes=crashes,
         )
     )
+    if outcome.host is not None:
+        tx.hosts.leave(outcome.host)
     entry.count(JobState.RUNNING, -1)
     entry.count(JobState.QUEUED, 1)
     entry.live_claimed_ms -= outcome.claimed_ms

@@ -92,6 +92,9 @@ batches = Table(
 CLAIMABLE = "queued > waiting AND cancel_requested = 0"
 # jobs that were running at two crashes: one of them may be what brings the process down
 SUSPECT = "crashes >= 2"
+# jobs that wait for a moment, and those that wait for another job of their host to end
+DUE = "state = 'waiting' AND due_ms IS NOT NULL"
+PARKED = "state = 'waiting' AND due_ms IS NULL"
 
 
 def _partial(name: str, *columns: ColumnElement[Any], where: str) -> None:
@@ -123,6 +126,8 @@ jobs = Table(
     Column("custom_id", Text),
     Column("timeout_s", Float),
     Column("max_attempts", Integer, nullable=False),
+    # whom the job visits: jobs of one host are kept apart
+    Column("host", Text),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     # attempts that count against max_attempts: not those that crashed or were handed back
     Column("failures", Integer, nullable=False, server_default=text("0")),
@@ -142,7 +147,8 @@ jobs = Table(
 )
 
 _partial("jobs_queued", jobs.c.key, where="state = 'queued'")
-_partial("jobs_waiting", jobs.c.due_ms, where="state = 'waiting'")
+_partial("jobs_due", jobs.c.due_ms, where=DUE)
+_partial("jobs_parked", jobs.c.host, jobs.c.key, where=PARKED)
 _partial("jobs_running", jobs.c.owner, jobs.c.key, where="state = 'running'")
 _partial("jobs_suspect", jobs.c.state, jobs.c.key, where=SUSPECT)
 _partial("jobs_unhappy", jobs.c.state, jobs.c.key, where="state IN ('failed', 'cancelled')")
@@ -171,6 +177,17 @@ console = Table(
     Column("text", Text, nullable=False),
 )
 Index("console_of_job", console.c.job_key, console.c.key)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("running", Integer, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("reserved_ms", BigInteger, nullable=False),
+    Column("gap_ms", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 nodes = Table(
     "nodes",

@@ -21,11 +21,13 @@ from sqlalchemy.engine import Dialect
 
 from service.model import Executor
 from service.store.bulk import as_json_rows, each_row, field, fields
+from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
 from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels
 
-JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts")
+JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
+PARK_ROW = ("key", "wait_reason", "due_ms")
 CONSOLE_ROW = ("key", "job_key", "text")
 FINISH_ROW = (
     "state",
@@ -55,6 +57,9 @@ class Statements:
         self.claimable_jobs = Prepared(_claimable_jobs(f"NOT ({SUSPECT})"), dialect)
         self.claimable_suspects = Prepared(_claimable_jobs(SUSPECT), dialect)
         self.claim_jobs = Prepared(_claim_jobs(), dialect)
+        self.park_jobs = Prepared(_park_jobs(), dialect)
+        self.wake_jobs = Prepared(_wake_jobs(), dialect)
+        self.hosts = HostStatements(dialect)
         self.suspects = Prepared(_suspects(), dialect)
         self.finish_jobs = Prepared(_finish_jobs(), dialect)
 
@@ -138,6 +143,7 @@ def _claimable_jobs(which: str) -> Select[Any]:
             chosen.c.max_attempts,
             chosen.c.failures,
             chosen.c.crashes,
+            chosen.c.host,
         )
     )
 
@@ -157,6 +163,29 @@ def _claim_jobs() -> Executable:
             finished_ms=null(),
             cpu_us=null(),
         )
+    )
+
+
+def _park_jobs() -> Executable:
+    """Rows as PARK_ROW: claimable jobs whose host is busy."""
+    place = {name: position for position, name in enumerate(PARK_ROW)}
+    return (
+        update(jobs)
+        .where(jobs.c.key == field(place["key"]))
+        .values(
+            state="waiting",
+            wait_reason=field(place["wait_reason"]),
+            due_ms=field(place["due_ms"]),
+        )
+    )
+
+
+def _wake_jobs() -> Executable:
+    """``rows`` are the keys."""
+    return (
+        update(jobs)
+        .where(jobs.c.key.in_(select(each_row.c.value)))
+        .values(state="queued", wait_reason=null(), due_ms=null())
     )
 
 

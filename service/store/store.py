@@ -12,10 +12,12 @@ from sqlalchemy import Connection
 
 from service.clock import Clock
 from service.errors import NotFound
-from service.model import BatchOptions, Capacity, ConsoleText, JobSpec, Outcome, Shift
+from service.model import BatchOptions, Capacity, ConsoleText, JobSpec, Outcome
 from service.store import cancels, claims, nodes, queries, submits, upkeep
 from service.store.cancels import Cancelled
+from service.store.claims import Claim
 from service.store.database import Database, Watch
+from service.store.hosts import HostRules
 from service.store.journal import Journal
 from service.store.nodes import Rescued
 from service.store.statements import Statements
@@ -36,11 +38,18 @@ class Store:
     """
 
     def __init__(
-        self, database: Database, clock: Clock, *, on_commit: Callable[[set[str]], None]
+        self,
+        database: Database,
+        clock: Clock,
+        rules: HostRules,
+        *,
+        on_commit: Callable[[set[str]], None],
     ) -> None:
         self._database = database
         self._clock = clock
-        self.journal = Journal(database, Statements(database.dialect), clock, on_commit=on_commit)
+        self.journal = Journal(
+            database, Statements(database.dialect), clock, rules, on_commit=on_commit
+        )
 
     def start(self) -> None:
         self.journal.start()
@@ -136,7 +145,7 @@ class Store:
 
     def claim(
         self, capacity: Capacity, node: int, lengths: Mapping[int, int] | None = None
-    ) -> list[Shift]:
+    ) -> Claim:
         """Claim up to ``capacity`` shifts, of the lengths given by batch key (else of one job)."""
         return self.journal.write(
             partial(claims.claim, capacity=capacity, node=node, lengths=lengths or {})
@@ -200,6 +209,10 @@ class Store:
 
     def _seconds_until(self, moment_ms: int | None) -> float | None:
         return None if moment_ms is None else self.seconds_until(moment_ms)
+
+    def wake_forgotten(self) -> None:
+        """Let no job wait for a host that has places free."""
+        self.journal.write(upkeep.wake_forgotten)
 
     def expire_piece(self) -> bool:
         return self.journal.write(upkeep.expire_piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.clock import Clock
+from service.model import batch_of
+from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
 from service.store.statements import Statements
 
@@ -19,19 +23,38 @@ class Transaction:
     ``connection`` is for Core, ``cursor`` the same connection's bare driver for hot paths.
     """
 
-    def __init__(self, connection: Connection, statements: Statements, clock: Clock) -> None:
+    def __init__(
+        self, connection: Connection, statements: Statements, clock: Clock, rules: HostRules
+    ) -> None:
         self.connection = connection
         self.sql = statements
         self.cursor: Any = connection.connection.cursor()
         self.now_ms = clock.now_ms()
         self.steady_s = clock.steady_s()
         self.ended_batches: set[str] = set()
-        self.ledger = Ledger(statements.ledger, self.cursor, self.now_ms)
+        self.parked = 0  # jobs that were sent to wait for their host
+        self._rules = rules
+        self._open_ledgers()
+
+    def _open_ledgers(self) -> None:
+        self.ledger = Ledger(self.sql.ledger, self.cursor, self.now_ms)
+        self.hosts = HostLedger(self.sql.hosts, self.cursor, self._rules, self.now_ms)
 
     def settle(self) -> None:
         """Write the counters back, so that what follows can query them."""
+        for host, places in self.hosts.settle().items():
+            self.wake(self.hosts.parked(host, places))
         self.ledger.settle()
         self.ended_batches |= self.ledger.ended
+
+    def wake(self, keys: list[int]) -> None:
+        """Waiting jobs may be claimed from now on."""
+        if keys:
+            self.sql.wake_jobs.run(self.cursor, {"rows": json.dumps(keys)})
+        for batch_key, count in Counter(map(batch_of, keys)).items():
+            entry = self.ledger.batch(batch_key)
+            if entry:
+                entry.waiting -= count
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -43,7 +66,7 @@ class Transaction:
             self.settle()
         except BaseException:
             self.cursor.execute("ROLLBACK TO one_write")
-            self.ledger = Ledger(self.sql.ledger, self.cursor, self.now_ms)
+            self._open_ledgers()
             raise
         finally:
             self.cursor.execute("RELEASE one_write")

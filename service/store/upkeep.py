@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from sqlalchemy import Connection, delete, insert, null, select, update
+from sqlalchemy import Connection, delete, insert, select, text
 
 from service.errors import BatchActive
-from service.model import JobState, batch_of
 from service.store.removal import remove_batch, remove_piece
-from service.store.schema import batches, idempotency, jobs, tombstones
+from service.store.schema import DUE, PARKED, batches, hosts, idempotency, jobs, tombstones
 from service.store.transaction import Transaction
 
 DUE_PIECE = 2_000
+HOST_MEMORY_MS = 86_400_000
 TOMBSTONE_MS = 30 * 86_400_000
 
 
@@ -20,32 +18,34 @@ def wake_due(tx: Transaction) -> int | None:
     """Move jobs whose delay is over to the queue; returns when the next is due (ms), or None."""
     due = tx.connection.execute(
         select(jobs.c.key)
-        .where(jobs.c.state == JobState.WAITING.value, jobs.c.due_ms <= tx.now_ms)
+        .where(text(DUE), jobs.c.due_ms <= tx.now_ms)
         .order_by(jobs.c.due_ms)
         .limit(DUE_PIECE)
     ).scalars()
-    keys = list(due)
-    if keys:
-        tx.connection.execute(
-            update(jobs)
-            .where(jobs.c.key.in_(keys))
-            .values(state=JobState.QUEUED.value, wait_reason=null(), due_ms=null())
-        )
-    for batch_key, n in Counter(map(batch_of, keys)).items():
-        entry = tx.ledger.batch(batch_key)
-        if entry:
-            entry.waiting -= n
+    tx.wake(list(due))
     return next_due(tx.connection)
 
 
 def next_due(connection: Connection) -> int | None:
     """When the next delay is over (ms); None if none is running."""
     return connection.execute(
-        select(jobs.c.due_ms)
-        .where(jobs.c.state == JobState.WAITING.value)
-        .order_by(jobs.c.due_ms)
-        .limit(1)
+        select(jobs.c.due_ms).where(text(DUE)).order_by(jobs.c.due_ms).limit(1)
     ).scalar()
+
+
+def wake_forgotten(tx: Transaction) -> None:
+    """Give a host's free places to jobs that wait for it.
+
+    Each end of a job wakes one that waits; this is for those whose waker was cancelled after
+    it was woken, or whose limit was raised. Hosts that nobody visits are forgotten.
+    """
+    tx.settle()
+    tx.connection.execute(
+        delete(hosts).where(hosts.c.running <= 0, hosts.c.next_ms < tx.now_ms - HOST_MEMORY_MS)
+    )
+    parked = select(jobs.c.host).where(text(PARKED)).distinct()
+    for host in tx.connection.execute(parked).scalars().all():
+        tx.wake(tx.hosts.forgotten(host))
 
 
 def expire_piece(tx: Transaction) -> bool:

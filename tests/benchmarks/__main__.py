@@ -90,9 +90,8 @@ def main() -> None:
     for _ in range(chosen.rounds):
         for name, (bench, _durable) in PEERS.items():
             times[name].append(bench(chosen.jobs))
-    print(
-        f"{chosen.jobs} no-op jobs, median of {chosen.rounds} rounds, Python {platform.python_version()}\n"
-    )
+    rounds = f"median of {chosen.rounds} rounds, Python {platform.python_version()}"
+    print(f"{chosen.jobs} no-op jobs, {rounds}\n")
     print("| | jobs/s | range | durable |\n|---|---:|---:|---|")
     for name, (_bench, durable) in PEERS.items():
         rates = sorted(chosen.jobs / seconds for seconds in times[name])

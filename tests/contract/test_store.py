@@ -25,6 +25,7 @@ from service.model import (
 )
 from service.store import queries
 from service.store.database import Database
+from service.store.hosts import HostRules
 from service.store.store import Store
 from service.store.submits import Remembered
 
@@ -76,8 +77,12 @@ class Kit:
 
     def claim(self, pool: int = 4, node: int | None = None) -> list[ClaimedJob]:
         capacity = Capacity(pool=pool, dedicated=pool, sequential=pool)
-        shifts = self.store.claim(capacity, self.node if node is None else node)
-        return [job for shift in shifts for job in shift.jobs]
+        found: list[ClaimedJob] = []
+        more = True
+        while more and not found:
+            shifts, more = self.store.claim(capacity, self.node if node is None else node)
+            found += [job for shift in shifts for job in shift.jobs]
+        return found
 
     def finish(self, job: ClaimedJob, node: int | None = None, **changes: Any) -> None:
         outcome = outcome_of(job)._replace(**changes)
@@ -114,6 +119,7 @@ def outcome_of(job: ClaimedJob) -> Outcome:
         finished_ms=job.claimed_ms + 5,
         cpu_us=7,
         concurrent=1,
+        host=job.host,
     )
 
 
@@ -123,7 +129,7 @@ def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
     database.upgrade()
     ended: list[set[str]] = []
     clock = MovedClock()
-    store = Store(database, clock, on_commit=ended.append)
+    store = Store(database, clock, HostRules(2, 100), on_commit=ended.append)
     store.start()
     yield Kit(store, clock, ended)
     store.stop(5.0)
@@ -307,7 +313,7 @@ def test_a_batch_that_shares_something_stays_in_one_process(
 def test_each_executor_gets_only_what_it_has_room_for(kit: Kit) -> None:
     kit.submit(5, executor=Executor.POOL)
     kit.submit(5, executor=Executor.DEDICATED)
-    shifts = kit.store.claim(Capacity(pool=0, dedicated=2, sequential=9), kit.node)
+    shifts = kit.store.claim(Capacity(pool=0, dedicated=2, sequential=9), kit.node).shifts
     assert [shift.batch.executor for shift in shifts] == ["dedicated", "dedicated"]
 
 
@@ -321,7 +327,7 @@ def test_a_sequential_batch_runs_one_job_at_a_time(kit: Kit) -> None:
 
 def test_a_shift_holds_as_many_jobs_as_asked_for(kit: Kit) -> None:
     key = kit.submit(10)
-    shifts = kit.store.claim(Capacity(2, 0, 0), kit.node, {key: 3})
+    shifts = kit.store.claim(Capacity(2, 0, 0), kit.node, {key: 3}).shifts
     assert [len(shift.jobs) for shift in shifts] == [3, 3]
     assert kit.batch(key).running == 6
 

@@ -23,7 +23,7 @@ from service.model import ClaimedBatch, ClaimedJob, Executor, PrintLock, Shift, 
 
 def live(index: int = 0) -> LiveJob:
     batch = ClaimedBatch(1, "id", Executor.POOL, PrintLock.LINE, None)
-    job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, 0, batch)
+    job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, batch)
     place = Place(Shift(batch, [job]))
     token = StopToken(monotonic() + 60)
     return LiveJob(job, 1, place, 60.0, token, Ensembles().join(batch))

@@ -40,6 +40,9 @@ class Job:
     def check(self) -> None:
         pass
 
+    def keep_gap(self, seconds: float) -> None:
+        self.gap_s = seconds
+
     def remaining_s(self) -> float:
         return self._remaining_s
 

@@ -122,6 +122,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "hosts",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
+        sa.Column("next_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reserved_ms", sa.BigInteger(), nullable=False),
+        sa.Column("gap_ms", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "idempotency",
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
@@ -147,6 +157,7 @@ def upgrade() -> None:
         sa.Column("custom_id", sa.Text(), nullable=True),
         sa.Column("timeout_s", sa.Float(), nullable=True),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("crashes", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -165,12 +176,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index(
+        "jobs_due",
+        "jobs",
+        ["due_ms"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting' AND due_ms IS NOT NULL"),
+        postgresql_where=sa.text("state = 'waiting' AND due_ms IS NOT NULL"),
+    )
+    op.create_index(
         "jobs_finished",
         "jobs",
         ["finish_key"],
         unique=False,
         sqlite_where=sa.text("finish_key IS NOT NULL"),
         postgresql_where=sa.text("finish_key IS NOT NULL"),
+    )
+    op.create_index(
+        "jobs_parked",
+        "jobs",
+        ["host", "key"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting' AND due_ms IS NULL"),
+        postgresql_where=sa.text("state = 'waiting' AND due_ms IS NULL"),
     )
     op.create_index(
         "jobs_queued",
@@ -203,14 +230,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('failed', 'cancelled')"),
         postgresql_where=sa.text("state IN ('failed', 'cancelled')"),
-    )
-    op.create_index(
-        "jobs_waiting",
-        "jobs",
-        ["due_ms"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "labels",
