@@ -36,19 +36,12 @@ from service.store import queries
 from service.store.cancels import Cancelled
 from service.store.queries import BatchFilter
 from service.store.store import Store
-from service.store.submits import Remembered
+from service.store.submits import Remembered, Sealed
 
 POLL_S = 0.2
 """How often a waiting request looks: another process may have ended the batch."""
 
 PAGE = 1_000
-
-
-class Submitted(NamedTuple):
-    """A batch and whether it was made by an earlier request with the same key."""
-
-    batch: Row[Any]
-    replayed: bool
 
 
 class JobPage(NamedTuple):
@@ -125,7 +118,7 @@ class Operations:
         options: BatchOptions,
         specs: Iterable[JobSpec],
         remember: Callable[[], Remembered | None] = lambda: None,
-    ) -> Submitted:
+    ) -> Sealed:
         """Accept a batch, whole: when this returns it is on disk.
 
         Raises Draining, QueueFull, KeyReused, StoreUnavailable, and what ``specs`` raises.
@@ -142,8 +135,7 @@ class Operations:
             remember_s=self.settings.idempotency_ttl_s,
         )
         self._engine.wake()
-        with self._store.snapshot() as connection:
-            return Submitted(queries.batch_by_key(connection, sealed.batch_key), sealed.replayed)
+        return sealed
 
     @contextmanager
     def key_in_flight(self, key_hash: str | None) -> Iterator[None]:
@@ -161,7 +153,7 @@ class Operations:
             with self._keys_lock:
                 self._keys.discard(key_hash)
 
-    def retry(self, batch_id: str, states: Sequence[str]) -> Submitted:
+    def retry(self, batch_id: str, states: Sequence[str]) -> Sealed:
         """Make a new batch of those jobs of an ended batch that are in these states.
 
         Raises BatchActive, NothingToRetry.

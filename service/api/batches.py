@@ -22,10 +22,10 @@ from service.api.present import (
     result_view,
 )
 from service.api.submission import Submission, from_json, from_ndjson, from_urls
-from service.errors import Flaw, Invalid, NotAcceptable, UnsupportedMedia
+from service.errors import Expired, Flaw, Invalid, NotAcceptable, NotFound, UnsupportedMedia
 from service.model import BATCH_ENDED, index_of
-from service.operations import JobPage, Submitted
-from service.store.submits import Remembered
+from service.operations import JobPage
+from service.store.submits import Remembered, Sealed
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
@@ -86,19 +86,20 @@ def _remembered(key_hash: str | None, body: Body) -> Callable[[], Remembered | N
     return remembered
 
 
-def _answer(submitted: Submitted, wait: query.Wait | None) -> Response:
-    batch = submitted.batch
-    headers = {**NO_STORE, "Location": batch_path(batch.id)}
+def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
+    batch_id = submitted.batch.id
+    headers = {**NO_STORE, "Location": batch_path(batch_id)}
     if submitted.replayed:
         headers["Idempotency-Replayed"] = "true"
-    if wait and operations().wait_for_end(batch.id, wait.seconds):
-        headers |= _applied(wait)
-        batch = operations().show_batch(batch.id)
-        view = batch_view(batch, operations().now_ms())
-        if batch.status in BATCH_ENDED:
-            return presented(view, 200, headers)
-    else:
-        view = created_view(batch)
+    view = created_view(submitted.batch)
+    try:
+        if wait and operations().wait_for_end(batch_id, wait.seconds):
+            view = batch_view(operations().show_batch(batch_id), operations().now_ms())
+            headers |= _applied(wait)
+    except (NotFound, Expired):
+        pass  # a replay: the batch is gone by now, and still this is what the key made
+    if view["status"] in BATCH_ENDED:
+        return presented(view, 200, headers)
     return presented(view, 202, {**headers, "Retry-After": str(view["poll_after_s"])})
 
 

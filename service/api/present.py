@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, index_of
 from service.store import queries
+from service.store.submits import Accepted
 
 ETA_AFTER = 5
 """Jobs that must have ended before their rate says anything about the rest."""
@@ -64,7 +65,7 @@ def batch_view(batch: Row[Any], now_ms: int) -> dict[str, Any]:
     }
 
 
-def created_view(batch: Row[Any]) -> dict[str, Any]:
+def created_view(batch: Accepted) -> dict[str, Any]:
     """The batch as it was when it was accepted: the same answer however often it is asked for."""
     return {
         **_chosen(batch),
@@ -84,7 +85,7 @@ def created_view(batch: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _chosen(batch: Row[Any]) -> dict[str, Any]:
+def _chosen(batch: Row[Any] | Accepted) -> dict[str, Any]:
     return {
         "id": batch.id,
         "name": batch.name,
@@ -96,7 +97,7 @@ def _chosen(batch: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _links(batch: Row[Any]) -> dict[str, str]:
+def _links(batch: Row[Any] | Accepted) -> dict[str, str]:
     base = batch_path(batch.id)
     parts = ("jobs", "results", "console", "cancel")
     return {"self": base, **{part: f"{base}/{part}" for part in parts}}

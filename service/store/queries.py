@@ -21,6 +21,7 @@ from service.store.schema import (
     nodes,
     tombstones,
 )
+from service.store.submits import Accepted
 
 
 class BatchFilter(NamedTuple):
@@ -171,7 +172,7 @@ def live_nodes(connection: Connection) -> dict[int, str]:
     return {row.key: row.lock for row in connection.execute(select(nodes.c.key, nodes.c.lock))}
 
 
-def labels_of(batch: Row[Any]) -> dict[str, str]:
+def labels_of(batch: Row[Any] | Accepted) -> dict[str, str]:
     found: dict[str, str] = json.loads(batch.labels)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 
 from service.model import job_key
-from service.store.schema import SEQ_BITS, attempts, batches, console, idempotency, jobs, labels
+from service.store.schema import SEQ_BITS, attempts, batches, console, jobs, labels
 from service.store.transaction import Transaction
 
 PIECE = 5_000
@@ -36,7 +36,6 @@ def remove_jobs(tx: Transaction, batch_key: int) -> None:
     while not remove_piece(tx, batch_key):
         pass
     tx.connection.execute(delete(labels).where(labels.c.batch_key == batch_key))
-    tx.connection.execute(delete(idempotency).where(idempotency.c.batch_key == batch_key))
 
 
 def remove_batch(tx: Transaction, batch_key: int) -> None:

@@ -208,11 +208,11 @@ idempotency = Table(
     metadata,
     Column("key_hash", String(64), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
-    Column("batch_key", Key, nullable=False),
+    # the answer, as JSON: a key is remembered its time, also when its batch is gone by then
+    Column("accepted", Text, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
 )
 Index("idempotency_expiring", idempotency.c.expires_ms)
-Index("idempotency_of_batch", idempotency.c.batch_key)
 
 # ids of expired batches: 410 is a better answer than 404 for as long as anyone may still ask
 tombstones = Table(

@@ -32,11 +32,31 @@ class Remembered(NamedTuple):
     fingerprint: str
 
 
+class Accepted(NamedTuple):
+    """A batch as it was when it was accepted: what the answer told, however it went on."""
+
+    key: int
+    id: str
+    name: str | None
+    labels: str
+    executor: str
+    max_workers: int | None
+    lock: str
+    priority: int
+    retry_of: str | None
+    total: int
+    created_ms: int
+
+
 class Sealed(NamedTuple):
     """The batch that a submission came to: a new one, or the one made before by the same key."""
 
-    batch_key: int
+    batch: Accepted
     replayed: bool
+
+    @property
+    def batch_key(self) -> int:
+        return self.batch.key
 
 
 def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: int) -> int:
@@ -104,18 +124,30 @@ def seal(
         if before is not None:
             abandon(tx, batch_key)
             return Sealed(before, replayed=True)
-        expires_ms = tx.now_ms + remember_s * 1000
-        row = {**remember._asdict(), "batch_key": batch_key, "expires_ms": expires_ms}
-        tx.connection.execute(insert(idempotency).values(row))
     _refuse_over(tx, total, most_queued)
-    statement = update(batches).where(batches.c.key == batch_key)
-    tx.connection.execute(
-        statement.values(
-            status=BatchStatus.QUEUED.value, total=total, queued=total, home=None, version=1
-        )
-    )
+    accepted = _accept(tx, batch_key, total)
+    if remember:
+        _keep(tx, remember, accepted, expires_ms=tx.now_ms + remember_s * 1000)
+    return Sealed(accepted, replayed=False)
+
+
+def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
+    changes = {"status": BatchStatus.QUEUED.value, "total": total, "queued": total}
+    row = tx.connection.execute(
+        update(batches)
+        .where(batches.c.key == batch_key)
+        .values(**changes, home=None, version=1)
+        .returning(*(batches.c[name] for name in Accepted._fields))
+    ).one()
     _count_queued(tx, total)
-    return Sealed(batch_key, replayed=False)
+    return Accepted(*row)
+
+
+def _keep(tx: Transaction, remember: Remembered, accepted: Accepted, *, expires_ms: int) -> None:
+    """The answer is kept with the key, not looked up by it: the key outlives the batch."""
+    text = json.dumps(accepted, ensure_ascii=False)
+    row = {**remember._asdict(), "accepted": text, "expires_ms": expires_ms}
+    tx.connection.execute(insert(idempotency).values(row))
 
 
 def abandon(tx: Transaction, batch_key: int) -> None:
@@ -124,7 +156,7 @@ def abandon(tx: Transaction, batch_key: int) -> None:
     tx.connection.execute(delete(batches).where(batches.c.key == batch_key))
 
 
-def _recall(tx: Transaction, remember: Remembered) -> int | None:
+def _recall(tx: Transaction, remember: Remembered) -> Accepted | None:
     statement = select(idempotency).where(idempotency.c.key_hash == remember.key_hash)
     row = tx.connection.execute(statement).one_or_none()
     if row is None:
@@ -136,7 +168,7 @@ def _recall(tx: Transaction, remember: Remembered) -> int | None:
         return None
     if row.fingerprint != remember.fingerprint:
         raise KeyReused
-    return int(row.batch_key)
+    return Accepted(*json.loads(row.accepted))
 
 
 def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:

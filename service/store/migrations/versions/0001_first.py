@@ -135,14 +135,11 @@ def upgrade() -> None:
         "idempotency",
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
-        sa.Column(
-            "batch_key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
+        sa.Column("accepted", sa.Text(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key_hash"),
     )
     op.create_index("idempotency_expiring", "idempotency", ["expires_ms"], unique=False)
-    op.create_index("idempotency_of_batch", "idempotency", ["batch_key"], unique=False)
     op.create_table(
         "jobs",
         sa.Column(
