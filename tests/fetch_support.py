@@ -28,7 +28,7 @@ def answer(body: bytes = HTML, status: str = "200 OK", *fields: str) -> bytes:
     if not any(field.lower().startswith("content-type:") for field in fields):
         fields = ("Content-Type: text/html", *fields)
     lines = [f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode("latin-1") + body
+    return "\r\n".join(lines).encode() + body
 
 
 def redirect(location: str, status: str = "302 Found") -> bytes:

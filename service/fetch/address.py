@@ -6,6 +6,7 @@ metadata service. So the table stands here, frozen, and the tests walk its every
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -58,7 +59,8 @@ GLOBAL_V6: Final = IPv6Network("2000::/3")
 
 # An IPv4 address in other clothes reaches the IPv4 host: judge what is inside
 # (RFC 4291 section 2.5.5.2, RFC 6052 section 2.1).
-EMBEDDING_V6: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+MAPPED_V6: Final = IPv6Network("::ffff:0:0/96")
+EMBEDDING_V6: Final = (MAPPED_V6, IPv6Network("64:ff9b::/96"))
 
 DEFAULT_PORTS: Final = parse_ports("80,443,8080,8443")
 
@@ -79,17 +81,38 @@ def special_use(address: Address) -> str | None:
     return next((why for network, why in FORBIDDEN_V6 if address in network), None)
 
 
+def _parsed(address: Address | str) -> Address:
+    return ip_address(address.partition("%")[0]) if isinstance(address, str) else address
+
+
+def _is_of_this_machine(address: Address) -> bool:
+    """Whether one of this machine's interfaces has the address now; nothing is sent."""
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
     """What may be dialled: global unicast, plus ``allow_cidrs``, minus ``deny_cidrs``.
 
     Deny wins over allow. An embedded IPv4 address is judged as that IPv4 address, and denied
-    as well when the IPv6 form is.
+    as well when the IPv6 form is. Behind a NAT64 gateway is another network: what is allowed
+    here is not allowed there (RFC 6052 section 3.1), unless the IPv6 form is. ``own_ports``
+    are those that the service itself listens at: at this machine's addresses they are refused
+    whatever else is allowed.
     """
 
     allow_cidrs: tuple[Network, ...] = ()
     deny_cidrs: tuple[Network, ...] = ()
     ports: tuple[PortRange, ...] = DEFAULT_PORTS
+    own_ports: frozenset[int] = frozenset()
 
     def permits(self, address: Address | str) -> bool:
         """Whether the address may be dialled. What is not an address may not."""
@@ -97,21 +120,29 @@ class AddressPolicy:
 
     def refusal(self, address: Address | str) -> str | None:
         """Why the address may not be dialled, in words for the log; None if it may."""
-        if isinstance(address, str):
-            try:
-                address = ip_address(address.partition("%")[0])
-            except ValueError:
-                return "not an IP address"
+        try:
+            address = _parsed(address)
+        except ValueError:
+            return "not an IP address"
         inner = unwrapped(address)
         if any(address in network or inner in network for network in self.deny_cidrs):
             return "denied by the operator"
-        if any(inner in network for network in self.allow_cidrs):
+        if any(address in network for network in self.allow_cidrs):
+            return None
+        if address in MAPPED_V6 and any(inner in network for network in self.allow_cidrs):
             return None
         return special_use(inner)
 
     def permits_port(self, port: int) -> bool:
         """Whether the port may be dialled."""
         return any(first <= port <= last for first, last in self.ports)
+
+    def permits_target(self, address: Address | str, port: int) -> bool:
+        """Whether the address may be dialled at the port."""
+        return self.permits_port(port) and self.permits(address) and not self._is_own(address, port)
+
+    def _is_own(self, address: Address | str, port: int) -> bool:
+        return port in self.own_ports and _is_of_this_machine(unwrapped(_parsed(address)))
 
     def self_test(self) -> None:
         """Prove at start that the table still refuses what it must. Raises RuntimeError.

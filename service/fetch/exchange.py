@@ -154,7 +154,7 @@ class Exchange:
     def _permits(self, address: str | bytes, port: int) -> bool:
         addresses = self._policy.addresses
         text = address.decode("ascii") if isinstance(address, bytes) else address
-        if addresses.permits_port(port) and addresses.permits(text):
+        if addresses.permits_target(text, port):
             return True
         detail = "the host's address or port is not one that may be reached"
         self.blocked = JobFailed("blocked_target", detail)

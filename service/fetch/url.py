@@ -93,7 +93,7 @@ def check_target(url: Url, addresses: AddressPolicy) -> None:
     if not addresses.permits_port(url.port):
         raise JobFailed("blocked_target", f"port {url.port} is not allowed")
     address = url.address
-    if address is not None and not addresses.permits(address):
+    if address is not None and not addresses.permits_target(address, url.port):
         raise JobFailed("blocked_target", "the URL's address is not a public one")
 
 

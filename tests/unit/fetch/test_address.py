@@ -117,6 +117,23 @@ def test_deny_wins_over_allow() -> None:
     assert not AddressPolicy(allow_cidrs=same, deny_cidrs=same).permits("127.0.0.1")
 
 
+def test_what_is_allowed_here_is_not_allowed_behind_a_nat64_gateway() -> None:
+    policy = AddressPolicy(allow_cidrs=parse_cidrs("10.0.0.0/8"))
+    assert not policy.permits("64:ff9b::10.1.1.1")
+    assert AddressPolicy(allow_cidrs=parse_cidrs("64:ff9b::/96")).permits("64:ff9b::10.1.1.1")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"]
+)
+def test_the_own_port_is_refused_at_every_address_of_the_machine(address: str) -> None:
+    everything = parse_cidrs("0.0.0.0/0, ::/0")
+    policy = AddressPolicy(everything, ports=parse_ports("8000-8001"), own_ports=frozenset({8000}))
+    assert not policy.permits_target(address, 8000)
+    assert policy.permits_target(address, 8001)
+    assert policy.permits_target("8.8.8.8", 8000)
+
+
 def test_denying_an_ipv6_form_denies_what_it_embeds() -> None:
     policy = AddressPolicy(deny_cidrs=parse_cidrs("64:ff9b::/96"))
     assert not policy.permits("64:ff9b::8.8.8.8")
