@@ -29,7 +29,7 @@ from service.store.database import Database
 from service.store.hosts import HostRules
 from service.store.store import Store
 
-FLUSH_S = 5.0
+FLUSH_S = 0.5
 """For the journal to write its last transaction when the service stops."""
 
 
@@ -63,20 +63,24 @@ class Service:
             self.store, self.engine, self._catalogue, clock, settings, endings
         )
         self.app: Flask = create_app(self.operations)
-        self._stopping = Lock()  # the second to stop waits for the first
+        self._changing = Lock()  # starting and stopping wait for each other
 
     def start(self) -> None:
         """Run what is queued, accept what comes. The database must have been upgraded."""
-        self.store.start()
-        self.engine.start()
+        with self._changing:
+            self.store.start()
+            self.engine.start()
 
     def stop(self, drain_s: float | None = None) -> None:
         """Leave in good order within the drain time and about a second. Safe twice."""
-        with self._stopping:
-            self.engine.stop(self.settings.drain_s if drain_s is None else drain_s)
-            self.store.stop(FLUSH_S)
-            self._catalogue.close()
-            self._client.close()
+        self.engine.drain()
+        with self._changing:
+            try:
+                self.engine.stop(self.settings.drain_s if drain_s is None else drain_s)
+            finally:
+                self.store.stop(FLUSH_S)
+                self._catalogue.close()
+                self._client.close()
 
 
 def fetch_policy(settings: Settings) -> FetchPolicy:

@@ -12,7 +12,7 @@ import sys
 from ipaddress import ip_address
 from math import ceil
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -21,11 +21,16 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from service.composition import Service, fetch_policy
 from service.datadir import DataDirectory
-from service.errors import StartRefused
+from service.errors import StartRefused, StoreUnavailable
 from service.settings import Settings, load_settings, unknown_variables
 from service.store.database import Database
 
 WORKER_CLASS = "service.server.Worker"
+
+STORE_PAUSE_S = 0.5
+
+LAST_ANSWERS_S = 1.5
+"""After the drain, for answers that are being sent."""
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +51,36 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         self.service = Service(self.settings)
         self.wsgi = self.service.app
-        self.service.start()
+        while self.alive:
+            try:
+                self.service.start()
+            except StoreUnavailable as error:
+                # gunicorn gives up the whole service when a worker fails to boot
+                self.log.warning("waiting for the store: %s", error.detail)
+                self.notify()
+                sleep(STORE_PAUSE_S)
+            else:
+                return
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: finish the requests, and at the same time drain the engine."""
         if self.alive:
-            Thread(target=self.stop_service, name="stop", daemon=True).start()
+            Thread(target=self._leave_in_time, name="leave", daemon=True).start()
         super().handle_exit(sig, frame)
 
+    def _leave_in_time(self) -> None:
+        """Drain; and if by then a client still holds a connection, go without it."""
+        begun = monotonic()
+        self.stop_service()
+        sleep(max(0.0, begun + self.settings.drain_s + LAST_ANSWERS_S - monotonic()))
+        leave_process()
+
     def stop_service(self, drain_s: float | None = None) -> None:
-        if self.service:
-            self.service.stop(drain_s)
+        try:
+            if self.service:
+                self.service.stop(drain_s)
+        except Exception:
+            log.exception("the service did not stop in good order")
 
     # --- slow clients -----------------------------------------------------------------------
 
@@ -122,7 +146,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "keepalive": settings.keepalive_s,
         "worker_connections": max(1000, settings.threads * 4),
         # gunicorn kills what is left after this
-        "graceful_timeout": ceil(settings.drain_s + 1.5),
+        "graceful_timeout": ceil(settings.drain_s + 2),
         "timeout": 60,
         "control_socket_disable": True,
         "proc_name": "jobspool",
@@ -165,8 +189,12 @@ def worker_exit(_server: Any, worker: Worker) -> None:
     orphaned = worker.ppid != os.getppid()
     # an interrupt or a lost master leaves no time; after a SIGTERM the drain is under way
     worker.stop_service(0.0 if orphaned or sys.exc_info()[0] is SystemExit else None)
+    leave_process()
+
+
+def leave_process() -> None:
+    """Python would join pool threads, and some may never return."""
     logging.shutdown()
-    # Python would join pool threads that may never return
     os._exit(0)
 
 

@@ -53,7 +53,7 @@ def make_service(settings: Settings) -> Iterator[Callable[..., Service]]:
     yield make
     for service in started:
         service.stop(0.0)
-        assert service.engine.live == 0, "the registry is not empty"
+        eventually(lambda s=service: s.engine.live == 0, "the registry is empty")  # type: ignore[misc]
         assert service.store.journal.pending == 0, "the journal is not empty"
     eventually(lambda: _leftover(before) == [], "no thread of the service is left")
 

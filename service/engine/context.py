@@ -53,11 +53,15 @@ class RunningContext:
 
     def _fitting(self, text: str) -> str:
         """The text, storable and within the console's bound; where that is passed, it says so."""
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode()
         if self._room < 0:
             return ""
-        self._room -= len(text) + 1
+        size = len(text)
+        if not text.isascii():
+            encoded = text.encode("utf-8", "replace")
+            text, size = encoded.decode(), len(encoded)
+        if "\0" in text:
+            text = text.replace("\0", "\ufffd")  # databases take it for the end of the text
+        self._room -= size + 1
         return text if self._room >= 0 else "[the console limit of this job is reached]"
 
     def sleep(self, seconds: float) -> None:

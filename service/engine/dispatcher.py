@@ -12,8 +12,9 @@ from service.engine.registry import FutureRegistry, LiveJob
 from service.engine.runner import Runner
 from service.engine.shifts import LiveShift, Pace
 from service.engine.token import StopToken
-from service.errors import JobCancelled, StoreUnavailable
+from service.errors import AlreadyLive, JobCancelled, Saturated, StoreUnavailable
 from service.model import Capacity, ClaimedJob, Executor, Outcome, Shift
+from service.store.database import Watch
 from service.store.store import Store
 
 LOOK_S = 0.1
@@ -62,13 +63,14 @@ class Dispatcher:
         self._thread = Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claim no more. Returns once no claim is under way. Safe twice and before start."""
+    def stop(self, timeout_s: float) -> None:
+        """Claim no more. Returns once no claim is under way, or the store takes too long over
+        one. Safe twice and before start."""
         with self._signal:
             self._stopping = True
             self._signal.notify()
         if self._thread:
-            self._thread.join()
+            self._thread.join(timeout_s)
             self._thread = None
 
     def recall_all(self) -> None:
@@ -95,20 +97,21 @@ class Dispatcher:
     # --- the dispatcher's own thread --------------------------------------------------------
 
     def _run(self) -> None:
-        with self._store.watch() as others:
-            while self._wait():
-                try:
-                    if self._time_to_look() and others.changed():
-                        self._hear_of_others()
-                    self._wake_due()
-                    self._recall_stalled()
-                    self._fill()
-                except StoreUnavailable as error:
-                    log.warning("claiming pauses: %s", error.detail)
-                    self._pause()
-                except Exception:  # a service whose dispatcher died would accept and never run
-                    log.exception("a round of the dispatcher failed")
-                    self._pause()
+        others: Watch | None = None
+        while self._wait():
+            try:
+                self._recall_stalled()
+                others = others or self._store.watch()
+                if self._time_to_look() and others.changed():
+                    self._hear_of_others()
+                self._wake_due()
+                self._fill()
+            except StoreUnavailable as error:
+                log.warning("claiming pauses: %s", error.detail)
+                self._pause()
+            except Exception:  # a service whose dispatcher died would accept and never run
+                log.exception("a round of the dispatcher failed")
+                self._pause()
 
     def _wait(self) -> bool:
         """Sleep until there may be something to do; False when stopping."""
@@ -157,9 +160,11 @@ class Dispatcher:
     def _fill(self) -> None:
         """Claim until there is nothing to claim, or no place free."""
         while any(capacity := self._capacity()):
-            claim = self._store.claim(capacity, self.node, self._pace.lengths())
+            # read once: what is claimed under a key must be finished under it
+            node = self.node
+            claim = self._store.claim(capacity, node, self._pace.lengths())
             for shift in claim.shifts:
-                self._submit(shift)
+                self._submit(shift, node)
             if claim.more:
                 self.wake()
 
@@ -173,9 +178,14 @@ class Dispatcher:
             **{kind.value: e.free if kind in hungry else 0 for kind, e in self._executors.items()}
         )
 
-    def _submit(self, shift: Shift) -> None:
+    def _submit(self, shift: Shift, node: int) -> None:
+        """Start a shift. Jobs that can't start go back: claimed, they are this node's to end."""
         place, executor = Place(shift), self._executors[shift.batch.executor]
-        live_shift = LiveShift(place, executor, [self._enlist(job, place) for job in shift.jobs])
+        lives = [self._live(job, node, place) for job in shift.jobs]
+        enlisted = [live for live in lives if self._enlist(live)]
+        if not enlisted:
+            return
+        live_shift = LiveShift(place, executor, enlisted)
         with self._shifts_lock:
             self._shifts.add(live_shift)
         try:
@@ -184,15 +194,23 @@ class Dispatcher:
             log.exception("no thread to be had for a job of batch %s", shift.batch.id)
             self._give_up(live_shift)
         else:
-            for live in live_shift.members:
+            for live in enlisted:
                 live.future = future
 
-    def _enlist(self, job: ClaimedJob, place: Place) -> LiveJob:
-        timeout_s = job.timeout_s or self._job_timeout_s
-        token = StopToken(monotonic() + timeout_s)
-        live = LiveJob(job, self.node, place, timeout_s, token, self._ensembles.join(job.batch))
-        self._registry.reserve(live)
-        return live
+    def _live(self, job: ClaimedJob, node: int, place: Place) -> LiveJob:
+        token = StopToken(job.timeout_s or self._job_timeout_s)
+        return LiveJob(job, node, place, token, self._ensembles.join(job.batch))
+
+    def _enlist(self, live: LiveJob) -> bool:
+        try:
+            self._registry.reserve(live)
+        except (AlreadyLive, Saturated) as error:
+            log.warning("job %s is put off: %s", live.job.key, error)
+            self._ensembles.leave(live.job.key)
+            later = self._runner.deferred("pool_full", PAUSE_S)
+            self._hand_over(live, self._runner.outcome(live, later))
+            return False
+        return True
 
     def _give_up(self, shift: LiveShift) -> None:
         for live in shift.recall():
@@ -223,9 +241,13 @@ class Dispatcher:
         self._leave(shift)
 
     def _end(self, live: LiveJob, outcome: Outcome) -> None:
-        self._store.finish(live.node, outcome)
+        # released first: once the outcome is handed over, the job may be claimed again
         self._registry.release(live)
         self._ensembles.leave(live.job.key)
+        self._hand_over(live, outcome)
+
+    def _hand_over(self, live: LiveJob, outcome: Outcome) -> None:
+        self._store.finish(live.node, outcome)
         if outcome.not_before_ms is not None:
             self.wake_in(self._store.seconds_until(outcome.not_before_ms))
 

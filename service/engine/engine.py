@@ -19,7 +19,7 @@ from service.engine.executors import (
 )
 from service.engine.keeper import Keeper, KeeperTimes
 from service.engine.registry import FutureRegistry, LiveJob
-from service.engine.runner import Runner, RunnerLimits, handed_back, overstayed
+from service.engine.runner import Runner, RunnerLimits, overstayed
 from service.engine.shifts import LONGEST
 from service.errors import JobCancelled, JobHandedBack
 from service.jobs.catalogue import Catalogue
@@ -100,33 +100,40 @@ class Engine:
 
     def start(self) -> None:
         """Join the service: rescue what the dead left, then run what is queued."""
+        if self._draining:
+            return  # told to stop before it began
+        self._running = True
         self._keeper.start()
         self._dispatcher.start()
-        self._running = True
+
+    def drain(self) -> None:
+        """From now on no new batches and no new claims. Returns at once."""
+        self._draining = True
 
     def stop(self, drain_s: float) -> None:
-        """Leave in good order, within ``drain_s`` and about a second.
+        """Leave in good order, within ``drain_s`` and about a second, whatever the store does.
 
         No new batches, no new claims; running jobs get ``drain_s``; what has not ended by then
         is told to stop, and goes back to the queue with its attempt not charged. Queued jobs
         stay queued. Safe twice and before ``start``.
         """
-        self._draining = True
+        self.drain()
         if not self._running:
             return
         self._running = False
-        self._dispatcher.stop()
+        until = monotonic() + drain_s
+        self._dispatcher.stop(drain_s + LAST_CALL_S / 2)
         for executor in self._executors.values():
             executor.shutdown()
         self._dispatcher.recall_all()
-        if not self._registry.wait_empty(drain_s):
+        if not self._registry.wait_empty(max(0.0, until - monotonic())):
             for live in self._registry.snapshot():
                 live.token.stop(JobHandedBack)
-            self._registry.wait_empty(LAST_CALL_S)
-            for live in self._registry.snapshot():
-                self._hand_back(live)
-        self._keeper.stop()
-        self._keeper.leave()
+            self._registry.wait_empty(max(0.0, until + LAST_CALL_S / 2 - monotonic()))
+        # what has not returned by now goes back with the node
+        last = until + LAST_CALL_S
+        self._keeper.stop(max(0.1, last - monotonic()))
+        self._keeper.leave(max(0.1, last - monotonic()))
 
     def wake(self) -> None:
         """There is new work in the store."""
@@ -141,9 +148,11 @@ class Engine:
 
     def threads(self) -> ThreadState:
         live = self._registry.snapshot()
-        lost = sum(one.lost for one in live)
+        # the jobs of a shift share a place: one of them is on its thread
+        busy = {one.place for one in live if not one.lost}
+        lost = {one.place for one in live if one.lost}
         pool = self._executors[Executor.POOL]
-        return ThreadState(busy=len(live) - lost, idle=max(0, pool.free), not_returned=lost)
+        return ThreadState(busy=len(busy), idle=pool.free, not_returned=len(lost))
 
     @property
     def exhausted(self) -> bool:
@@ -175,10 +184,6 @@ class Engine:
             self._store.finish(live.node, outcome)
         self._executors[live.job.batch.executor].replace(live.place)
         self._dispatcher.wake()
-
-    def _hand_back(self, live: LiveJob) -> None:
-        """On behalf of a thread that did not begin or will not return in time."""
-        self._store.finish(live.node, self._runner.outcome(live, handed_back()))
 
 
 def _nodes_folder(settings: Settings) -> Path:

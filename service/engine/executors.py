@@ -143,11 +143,11 @@ class SequentialExecutor:
         self._limit = limit
         self._lock = Lock()
         self._threads: dict[int, ThreadPoolExecutor] = {}  # by batch key; guarded by _lock
-        self._busy: set[int] = set()  # batch keys; guarded by _lock
+        self._taken: dict[int, Place] = {}  # by batch key; guarded by _lock
 
     @property
     def free(self) -> int:
-        return self._limit - len(self._busy)
+        return self._limit - len(self._taken)
 
     def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
@@ -155,28 +155,29 @@ class SequentialExecutor:
             if thread is None:
                 thread = ThreadPoolExecutor(1, thread_name_prefix="sequential")
                 self._threads[place.batch_key] = thread
-            self._busy.add(place.batch_key)
+            self._taken[place.batch_key] = place
         return thread.submit(call)
 
     def give_back(self, place: Place) -> None:
         with self._lock:
-            self._busy.discard(place.batch_key)
+            if self._taken.get(place.batch_key) is place:
+                del self._taken[place.batch_key]
 
     def replace(self, place: Place) -> None:
-        self._retire(place.batch_key)
+        """The batch's next job gets a new thread."""
+        with self._lock:
+            if self._taken.get(place.batch_key) is not place:
+                return
+            del self._taken[place.batch_key]
+            thread = self._threads.pop(place.batch_key)
+        thread.shutdown(wait=False)
 
     def retire_idle(self) -> None:
         """Let go of the threads of batches that have nothing running here."""
         with self._lock:
-            idle = [key for key in self._threads if key not in self._busy]
-        for key in idle:
-            self._retire(key)
-
-    def _retire(self, batch_key: int) -> None:
-        with self._lock:
-            thread = self._threads.pop(batch_key, None)
-            self._busy.discard(batch_key)
-        if thread:
+            idle = [key for key in self._threads if key not in self._taken]
+            threads = [self._threads.pop(key) for key in idle]
+        for thread in threads:
             thread.shutdown(wait=False)
 
     def shutdown(self) -> None:

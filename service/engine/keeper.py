@@ -60,27 +60,33 @@ class Keeper:
         self._stop = Event()
         self._thread: Thread | None = None
         self._beat_at = 0.0
+        self._calm_from = 0.0  # from when on the silence of others means something
         self._expire_at = 0.0
 
     def start(self) -> None:
         """Become a node and rescue what dead ones left, then keep on doing so on a thread."""
         self._join()
+        self._calm_from = monotonic() + self._times.node_timeout_s
         self._rescue()
         self._thread = Thread(target=self._run, name="keeper", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float) -> None:
         """Stop looking; the node stays known until ``leave``. Safe twice and before start."""
         self._stop.set()
         if self._thread:
-            self._thread.join()
+            self._thread.join(timeout_s)
             self._thread = None
 
-    def leave(self) -> None:
-        """Be a node no more. Call it when all jobs of this process are accounted for."""
-        if self._node is not None:
-            self._store.leave(self._node)
-            self._node = None
+    def leave(self, timeout_s: float) -> None:
+        """Be a node no more; what it still owns goes back to the queue. If the store is stuck
+        others will see it dead and do it."""
+        try:
+            if self._node is not None:
+                self._store.leave(self._node, timeout_s)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("left without telling the store: %s", error)
+        self._node = None
         if self._lock:
             self._lock.release()
             self._lock = None
@@ -115,35 +121,57 @@ class Keeper:
     def _beat(self) -> None:
         if monotonic() < self._beat_at or self._node is None:
             return
+        late = monotonic() > self._beat_at + self._times.node_timeout_s / HEARTBEATS
+        begun = monotonic()
+        alive = self._store.beat(self._node)
         self._beat_at = self._next_beat()
-        if not self._store.beat(self._node):
+        if late or monotonic() - begun > self._times.node_timeout_s / HEARTBEATS:
+            self._calm_from = monotonic() + self._times.node_timeout_s
+        if not alive:
             log.warning("this process was taken for dead (node %d); it joins again", self._node)
             self._join()
 
     def _rescue(self) -> None:
+        """Dead for certain: a process whose lock is free, and owners that are no nodes."""
         locks = self._store.live_nodes()
         dead = {key for key, name in locks.items() if is_dead(self._folder, name)}
-        dead |= set(
-            self._store.silent_nodes(boot_id=self._boot_id, timeout_s=self._times.node_timeout_s)
-        )
+        dead |= set(self._store.ownerless())
         dead.discard(self._node or 0)
-        if not dead:
-            return
-        rescued = self._store.rescue(sorted(dead), max_crashes=self._times.max_crashes)
+        if dead:
+            self._bury(dead, locks, silent_for_s=None)
+        # Silent, so probably frozen. But if this process could not write for a while, neither
+        # could the others, and their silence says nothing.
+        if monotonic() >= self._calm_from:
+            timeout_s = self._times.node_timeout_s
+            silent = set(self._store.silent_nodes(boot_id=self._boot_id, timeout_s=timeout_s))
+            silent -= {self._node}
+            if silent:
+                self._bury(silent, locks, silent_for_s=timeout_s)
+
+    def _bury(self, dead: set[int], locks: dict[int, str], *, silent_for_s: float | None) -> None:
+        rescued = self._store.rescue(
+            sorted(dead), max_crashes=self._times.max_crashes, silent_for_s=silent_for_s
+        )
         log.warning(
             "rescued %d jobs of dead processes %s; %d had crashed too often and failed",
             rescued.requeued,
             sorted(dead),
             rescued.failed,
         )
-        for node in dead:
-            remove_lock(self._folder, locks[node])
+        for node in dead & locks.keys():
+            if is_dead(self._folder, locks[node]):
+                remove_lock(self._folder, locks[node])
         self._on_rescue()
 
     def _expire(self) -> None:
         if monotonic() < self._expire_at:
             return
         self._store.wake_forgotten()
-        while self._store.expire_piece() and not self._stop.is_set():
-            pass
+        for piece in (
+            self._store.expire_piece,
+            self._store.sweep_piece,
+            self._store.finish_cancels,
+        ):
+            while piece() and not self._stop.is_set():
+                self._beat()  # a long clean-up must not look like death
         self._expire_at = monotonic() + EXPIRE_S

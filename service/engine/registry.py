@@ -24,7 +24,6 @@ class LiveJob:
         "node",
         "place",
         "returned",
-        "timeout_s",
         "token",
     )
 
@@ -33,7 +32,6 @@ class LiveJob:
         job: ClaimedJob,
         node: int,
         place: Place,
-        timeout_s: float,
         token: StopToken,
         ensemble: Ensemble,
     ) -> None:
@@ -43,7 +41,6 @@ class LiveJob:
         self.ensemble = ensemble
         self.future: Future[None] | None = None  # its shift's; the dispatcher sets it
         self.place = place
-        self.timeout_s = timeout_s
         self.lost = False  # its thread overstayed and was replaced; guarded by the registry
         self.returned = False  # guarded by the registry
 

@@ -23,12 +23,17 @@ from service.errors import (
 )
 from service.jobs.catalogue import Catalogue
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
+from service.nesting import MAX_DEPTH, nests_too_deep
 from service.store.store import Store
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
+
+
+LONGEST_DELAY_S = 30 * 86_400.0
+MOST_ERROR_BYTES = 16_384
 
 
 class RunnerLimits(NamedTuple):
@@ -61,11 +66,16 @@ class Runner:
         self._limits = limits
 
     def run(self, live: LiveJob) -> Outcome:
-        """Run the job on the calling thread. Never raises."""
+        """Run the job on the calling thread. Never raises, whatever the job does."""
         started_ms, cpu = self._clock.now_ms(), time.thread_time_ns()
         live.ensemble.begin()
-        verdict = self._verdict(live)
-        live.ensemble.end()
+        try:
+            verdict = self._verdict(live)
+        except BaseException as error:
+            log.warning("job %s failed in a way that can't be told", live.job.key, exc_info=error)
+            verdict = BROKEN
+        finally:
+            live.ensemble.end()
         return self.outcome(
             live,
             verdict,
@@ -143,10 +153,12 @@ class Runner:
             params = job_type.params_model.model_validate_json(job.params)
         except ValidationError as invalid:
             raise JobFailed("invalid_params", str(invalid)) from None
-        live.token.check()
         if job.batch.lock is PrintLock.JOB:
             with context.holding_the_lock():
+                live.token.begin()
                 return self._encoded(job_type.run(context, params))
+        live.token.begin()
+        live.token.check()
         return self._encoded(job_type.run(context, params))
 
     def _encoded(self, result: JsonValue) -> str:
@@ -155,28 +167,27 @@ class Runner:
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
+        if nests_too_deep(text.encode()):
+            raise JobFailed("bad_result", f"the result nests deeper than {MAX_DEPTH} levels")
         if size > self._limits.max_result_bytes:
             bound = f"{self._limits.max_result_bytes} bytes (max_result_bytes)"
             raise JobFailed("result_too_large", f"the result has {size} bytes, over {bound}")
         return text
 
     def _failed(self, live: LiveJob, failed: JobFailed) -> Verdict:
-        error = error_json(
-            failed.error_code, _storable(failed.detail), retryable=failed.retryable, **failed.extra
-        )
-        verdict = Verdict(Ending.FAILED, error=json.dumps(error))
+        verdict = Verdict(Ending.FAILED, error=_error_text(failed))
         if live.job.host is not None and failed.retry_after_s:
             # what one visitor was told holds for all who visit
-            verdict = verdict._replace(
-                host_wish=HostWish(not_before_ms=self._in(failed.retry_after_s))
-            )
+            wish = HostWish(not_before_ms=self._in(failed.retry_after_s))
+            verdict = verdict._replace(host_wish=wish)
         if not failed.retryable or live.job.failures + 1 >= live.job.max_attempts:
             return verdict
         due = self._in(self._backoff_s(live, failed))
         return verdict._replace(not_before_ms=due, wait_reason="retry_backoff")
 
     def _in(self, seconds: float) -> int:
-        return self._clock.now_ms() + int(seconds * 1000)
+        """A moment from now, within reason: job code and strangers' headers say when."""
+        return self._clock.now_ms() + int(1000 * min(max(seconds, 0.0), LONGEST_DELAY_S))
 
     def _backoff_s(self, live: LiveJob, failed: JobFailed) -> float:
         """Full jitter (AWS, "Exponential Backoff and Jitter"), but no earlier than asked for."""
@@ -186,8 +197,14 @@ class Runner:
         return max(random.uniform(0, ceiling), failed.retry_after_s or 0.0)  # noqa: S311
 
 
+BROKEN = Verdict(
+    Ending.FAILED,
+    error=json.dumps(error_json("exception", "the job's error can't be told", retryable=False)),
+)
+
+
 def timed_out(live: LiveJob, more: str = "") -> JobFailed:
-    detail = f"ran longer than its timeout of {live.timeout_s:g} s{more}"
+    detail = f"ran longer than its timeout of {live.token.timeout_s:g} s{more}"
     return JobFailed("timeout", detail, retryable=True)
 
 
@@ -204,10 +221,20 @@ def handed_back() -> Verdict:
     return Verdict(Ending.HANDED_BACK, error=json.dumps(error))
 
 
+def _error_text(failed: JobFailed) -> str:
+    """The error as JSON; what job code put beside code and detail only if it can be stored."""
+    code, detail, retryable = str(failed.error_code), str(failed.detail), bool(failed.retryable)
+    try:
+        text = _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
+        encoded = text.encode()
+        if len(encoded) <= MOST_ERROR_BYTES and not nests_too_deep(encoded):
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    plain = (part.encode("utf-8", "replace").decode() for part in (code[:100], detail[:2000]))
+    return _encode(error_json(*plain, retryable=retryable))
+
+
 def _described(error: BaseException) -> str:
     text = str(error)
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
-
-
-def _storable(text: str) -> str:
-    return text[:2000].encode("utf-8", "replace").decode()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, null, select, update
+from sqlalchemy import Connection, bindparam, null, select, text, update
 
 from service.model import BatchStatus, JobState, job_key
 from service.store.ledger import Entry
-from service.store.schema import SEQ_BITS, jobs
+from service.store.schema import QUEUED, RUNNING, SEQ_BITS, WAITING, batches, jobs
 from service.store.transaction import Transaction
 
 PIECE = 10_000
@@ -28,17 +28,29 @@ def cancel_batch(tx: Transaction, batch_key: int) -> Cancelled:
     entry = tx.ledger.batch(batch_key)
     if entry is None or entry.ended or entry.status == BatchStatus.STAGING:
         return Cancelled(0, 0, more=False)
-    entry.cancel_requested = 1
-    first, last = job_key(batch_key, 0), job_key(batch_key + 1, 0) - 1
-    running = tx.connection.execute(
-        update(jobs)
-        .where(jobs.c.state == JobState.RUNNING.value, jobs.c.key.between(first, last))
-        .values(cancelling=1)
-    ).rowcount
+    if not entry.cancel_requested:
+        entry.cancel_requested = 1
+        _flag_running(tx, batch_key)
     ended = 0
     for state in (JobState.QUEUED, JobState.WAITING):
         ended += _cancel_piece(tx, entry, state, PIECE - ended)
-    return Cancelled(ended, running, more=entry.queued > 0)
+    return Cancelled(ended, entry.running, more=entry.queued > 0)
+
+
+def _flag_running(tx: Transaction, batch_key: int) -> None:
+    """No more of its jobs can begin, so once is enough."""
+    first, last = job_key(batch_key, 0), job_key(batch_key + 1, 0) - 1
+    # + 0: there are few running jobs, and there may be a million in the batch
+    in_batch = (jobs.c.key + 0).between(first, last)
+    tx.connection.execute(update(jobs).where(text(RUNNING), in_batch).values(cancelling=1))
+
+
+def unfinished_cancel(connection: Connection) -> int | None:
+    """A batch whose cancel was interrupted between two pieces; None if there is none."""
+    statement = select(batches.c.key).where(
+        batches.c.status == BatchStatus.CANCELLING.value, batches.c.queued > 0
+    )
+    return connection.execute(statement.limit(1)).scalar()
 
 
 def cancel_job(tx: Transaction, key: int, batch_key: int) -> str | None:
@@ -58,11 +70,10 @@ def cancel_job(tx: Transaction, key: int, batch_key: int) -> str | None:
 
 def _cancel_piece(tx: Transaction, entry: Entry, state: JobState, most: int) -> int:
     first, last = job_key(entry.key, 0), job_key(entry.key + 1, 0) - 1
-    # written so that the partial index of the state serves it
+    # in the words of the partial indexes
+    where = text(QUEUED) if state is JobState.QUEUED else text(WAITING)
     keys = tx.connection.execute(
-        select(jobs.c.key)
-        .where(jobs.c.state == state.value, jobs.c.key.between(first, last))
-        .limit(max(0, most))
+        select(jobs.c.key).where(where, jobs.c.key.between(first, last)).limit(max(0, most))
     ).scalars()
     return _end_as_cancelled(tx, entry, state, list(keys))
 

@@ -18,6 +18,7 @@ from service.model import (
 )
 from service.store.ledger import Entry
 from service.store.prepared import Prepared
+from service.store.schema import SUSPECT_CRASHES
 from service.store.transaction import Transaction
 
 HOST = 8
@@ -56,18 +57,48 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[in
     end of a big one. A batch gets no more than its own width leaves.
     """
     tx.settle()
-    turns = _turns_of(tx, capacity, node)
-    shifts: list[Shift] = []
-    parked_before = tx.parked
-    suspects = _suspect_is_due(tx)
-    for turn, places in _deal(turns, capacity):
-        if suspects and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, node)):
-            suspects, places = False, places - 1
-            shifts.append(Shift(turn.batch, one))
-        most = min(turn.room, places * lengths.get(turn.batch.key, 1))
-        jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, node)
-        shifts += [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
+    if not tx.sql.is_node.run(tx.cursor, {"node": node}).fetchone():
+        return Claim([], more=False)  # taken for dead: what it claimed nobody would rescue
+    parked_before, shifts = tx.parked, list[Shift]()
+    suspect = _suspect_is_due(tx)
+    for executor, places in capacity._asdict().items():
+        turns = _turns_of(tx, executor, places, node) if places else []
+        while turns and places:
+            hungry = []
+            for turn, share in _deal(turns, places):
+                got = _shifts_of(tx, turn, share, node, lengths, suspect=suspect)
+                suspect = suspect and not any(map(_holds_suspect, got))
+                shifts += got
+                places -= len(got)
+                room = turn.room - sum(len(shift.jobs) for shift in got)
+                if len(got) == share and room > 0:
+                    hungry.append(turn._replace(room=room))
+            turns = hungry  # what some could not use goes to those who can use more
     return Claim(shifts, more=tx.parked > parked_before)
+
+
+def _holds_suspect(shift: Shift) -> bool:
+    return any(job.crashes >= SUSPECT_CRASHES for job in shift.jobs)
+
+
+def _shifts_of(
+    tx: Transaction,
+    turn: Turn,
+    places: int,
+    node: int,
+    lengths: Mapping[int, int],
+    *,
+    suspect: bool,
+) -> list[Shift]:
+    """Up to so many shifts of the batch, its suspect first if one is due."""
+    shifts: list[Shift] = []
+    room = turn.room
+    if suspect and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, node)):
+        shifts.append(Shift(turn.batch, one))
+        room, places = room - 1, places - 1
+    most = min(room, places * lengths.get(turn.batch.key, 1))
+    jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, node)
+    return shifts + [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
 
 
 def _suspect_is_due(tx: Transaction) -> bool:
@@ -79,8 +110,8 @@ def _suspect_is_due(tx: Transaction) -> bool:
     return states == {"queued"}
 
 
-def _turns_of(tx: Transaction, capacity: Capacity, node: int) -> list[Turn]:
-    binds = {**capacity._asdict(), "owner": node, "most": sum(capacity)}
+def _turns_of(tx: Transaction, executor: str, places: int, node: int) -> list[Turn]:
+    binds = {"executor": executor, "owner": node, "most": places}
     rows = tx.sql.claimable_batches.run(tx.cursor, binds).fetchall()
     return [
         Turn(
@@ -89,20 +120,18 @@ def _turns_of(tx: Transaction, capacity: Capacity, node: int) -> list[Turn]:
             min(free, ready),
             priority,
         )
-        for key, public_id, executor, lock, max_workers, pinned, free, ready, priority in rows
+        for key, public_id, lock, max_workers, pinned, free, ready, priority in rows
     ]
 
 
-def _deal(turns: list[Turn], capacity: Capacity) -> list[tuple[Turn, int]]:
-    """Share the capacity out among the turns; those of the highest priority first."""
-    free = capacity._asdict()
+def _deal(turns: list[Turn], places: int) -> list[tuple[Turn, int]]:
+    """Share the places out among the turns; those of the highest priority first."""
     shares: list[tuple[Turn, int]] = []
     for priority in sorted({turn.priority for turn in turns}, reverse=True):
-        for executor in free:
-            equals = [t for t in turns if (t.priority, t.batch.executor) == (priority, executor)]
-            dealt = _deal_evenly([turn.room for turn in equals], free[executor])
-            free[executor] -= sum(dealt)
-            shares += [(turn, n) for turn, n in zip(equals, dealt, strict=True) if n]
+        equals = [turn for turn in turns if turn.priority == priority]
+        dealt = _deal_evenly([turn.room for turn in equals], places)
+        places -= sum(dealt)
+        shares += [(turn, n) for turn, n in zip(equals, dealt, strict=True) if n]
     return shares
 
 
@@ -123,8 +152,9 @@ def _claim_of(
 ) -> list[ClaimedJob]:
     batch = turn.batch
     entry = tx.ledger.batch(batch.key)
-    if entry is None or not most:
+    if entry is None or most <= 0:
         return []
+    entry.turn = tx.now_ms  # it had its turn, whatever it made of it
     binds = {
         "first": job_key(batch.key, 0),
         "last": job_key(batch.key + 1, 0) - 1,
@@ -139,7 +169,6 @@ def _claim_of(
     entry.count(JobState.RUNNING, len(rows))
     entry.live_claimed_ms += tx.now_ms * len(rows)
     entry.started_ms = entry.started_ms or tx.now_ms
-    entry.turn = tx.now_ms
     if turn.pinned:
         entry.home = node
     return [ClaimedJob._make((*row, tx.now_ms, batch)) for row in rows]

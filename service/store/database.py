@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -45,6 +46,7 @@ class Database:
         self._path = path
         self._reading = self._engine("DEFERRED", QueuePool, pool_size=readers, max_overflow=64)
         self._writing = self._engine("IMMEDIATE", NullPool)
+        self._making = self._engine("IMMEDIATE", NullPool, mode="rwc")
 
     @property
     def path(self) -> Path:
@@ -66,14 +68,12 @@ class Database:
         except DatabaseError as error:
             raise StoreUnavailable(f"the store can't be read: {_reason(error)}") from error
 
-    @contextmanager
-    def watch(self) -> Iterator[Watch]:
-        """A connection that notices commits of other processes and of this one's journal."""
-        connection = self._reading.connect()
-        try:
-            yield Watch(connection.connection)
-        finally:
-            connection.close()
+    def watch(self) -> Watch:
+        """Notices commits of other processes and of this one's journal."""
+        return Watch(self)
+
+    def reader(self) -> Connection:
+        return self._reading.connect()
 
     def writer(self) -> Connection:
         """A connection whose transactions are writers from their first statement.
@@ -86,11 +86,12 @@ class Database:
     def close(self) -> None:
         self._reading.dispose()
         self._writing.dispose()
+        self._making.dispose()
 
     def upgrade(self) -> None:
         """Bring the schema up to date. Raises StartRefused for a file that can't be used."""
         try:
-            with self._writing.connect() as connection:
+            with self._making.connect() as connection:
                 _refuse_damage(connection, self._path)
                 _refuse_newer_schema(connection, self._path)
                 connection.rollback()
@@ -102,9 +103,19 @@ class Database:
                 "Restore it from a backup, or move it away to start with an empty one."
             ) from error
 
-    def _engine(self, begin: str, pool: type[Any], **options: Any) -> Engine:
+    def identity(self) -> tuple[int, int]:
+        """Which file it is. Raises StoreUnavailable if there is none any more."""
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise StoreUnavailable(f"the database is gone: {error.strerror}") from error
+        return found.st_dev, found.st_ino
+
+    def _engine(self, begin: str, pool: type[Any], *, mode: str = "rw", **options: Any) -> Engine:
+        """``rw``: only ``upgrade`` may make a file. An empty one in place of a lost one would
+        answer 404 for all that was acknowledged."""
         engine = create_engine(
-            f"sqlite:///{self._path}",
+            f"sqlite:///file:{quote(str(self._path))}?mode={mode}&uri=true",
             poolclass=pool,
             connect_args={
                 "timeout": BUSY_TIMEOUT_S,
@@ -122,8 +133,9 @@ class Database:
 class Watch:
     """Tells cheaply whether anyone wrote since the last look (SQLite's data_version)."""
 
-    def __init__(self, connection: Any) -> None:
-        self._cursor = connection.cursor()
+    def __init__(self, database: Database) -> None:
+        self._connection = database.reader()
+        self._cursor: Any = self._connection.connection.cursor()
         self._seen: int | None = None
 
     def changed(self) -> bool:
@@ -132,9 +144,14 @@ class Watch:
         self._seen = version
         return changed
 
+    def close(self) -> None:
+        self._connection.close()
+
 
 def is_fault(error: BaseException) -> bool:
     """Whether an error is the database's (disk, lock, damage) and not the statement's."""
+    if isinstance(error, StoreUnavailable):
+        return True
     cause = getattr(error, "orig", None) or error
     statements = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
     return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, statements)

@@ -34,7 +34,7 @@ def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
         entry.console_seq += 1
         rows.append([entry.key << SEQ_BITS | entry.console_seq, key, text])
     if rows:
-        tx.sql.insert_console.run(tx.cursor, {"rows": json.dumps(rows)})
+        tx.sql.insert_console.run(tx.cursor, {"rows": json.dumps(rows, ensure_ascii=False)})
 
 
 def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
@@ -65,7 +65,9 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
         seqs[entry.key] += 1
         rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
     tx.cursor.execute("SAVEPOINT ends")
-    cursor = tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": json.dumps(rows)})
+    cursor = tx.sql.finish_jobs.run(
+        tx.cursor, {"me": node, "rows": json.dumps(rows, ensure_ascii=False)}
+    )
     if cursor.rowcount != len(rows):
         tx.cursor.execute("ROLLBACK TO ends")
         return False
@@ -78,7 +80,9 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
 def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:
     """End one job, if it still is this node's."""
     row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
-    cursor = tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": json.dumps([row])})
+    cursor = tx.sql.finish_jobs.run(
+        tx.cursor, {"me": node, "rows": json.dumps([row], ensure_ascii=False)}
+    )
     if cursor.rowcount == 1:
         _count_end(tx, entry, outcome, state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from service.clock import Clock
 from service.errors import StoreUnavailable
-from service.model import ConsoleText, Outcome
+from service.model import ConsoleText, Ending, Outcome, error_json
 from service.store.database import Database, is_fault
 from service.store.finishes import finish, write_console
 from service.store.hosts import HostRules
@@ -26,6 +27,9 @@ Write = Callable[[Transaction], T]
 
 CONSOLE_DELAY_S = 0.05
 """Printed text may wait this long for company: a line a commit would be a fsync a line."""
+
+MOST_BYTES = 16 << 20
+"""Of results that go into one transaction, so that it stays short and SQLite can hold it."""
 
 RETRY_S = 0.25
 """After a failed commit, before what could not be answered with an error is tried again."""
@@ -67,6 +71,10 @@ class Work(NamedTuple):
     outcomes: list[tuple[int, Outcome]]
     writes: list[Pending]
 
+    @property
+    def size(self) -> int:
+        return len(self.texts) + len(self.outcomes) + len(self.writes)
+
 
 class Journal:
     """A thread that writes for all others.
@@ -96,6 +104,8 @@ class Journal:
         self._writes: list[Pending] = []
         self._texts_since: float | None = None
         self._stopping = False
+        self._alone = 0  # pieces of work to write one by one; the journal's thread only
+        self._identity: tuple[int, int] | None = None  # of the open file; as _alone
         self._failure: str | None = None  # the journal's thread writes, any thread reads
         self._thread: Thread | None = None
 
@@ -110,6 +120,9 @@ class Journal:
             return len(self._texts) + len(self._outcomes) + len(self._writes)
 
     def start(self) -> None:
+        """Safe twice."""
+        if self._thread:
+            return
         self._thread = Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -160,16 +173,51 @@ class Journal:
         connection: Connection | None = None
         while (work := self._gather()) is not None:
             try:
-                connection = connection or self._database.writer()
+                connection = self._connected(connection)
                 ended = self._commit(connection, work)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the waiters get an answer
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
                 _discard(connection)
                 connection = None
-                self._refuse(work, error)
+                self._bear(work, error)
             else:
                 self._failure = None
                 self._answer(work, ended)
         _discard(connection)
+
+    def _connected(self, connection: Connection | None) -> Connection:
+        """The connection, if its file is still the one that others find."""
+        identity = self._database.identity()
+        if connection is not None and identity != self._identity:
+            raise StoreUnavailable("the database was removed or replaced under the service")
+        self._identity = identity
+        return connection or self._database.writer()
+
+    def _bear(self, work: Work, error: Exception) -> None:
+        """A fault of the database is everyone's; any other error is that of one piece of work,
+        which is found by writing them one by one."""
+        if is_fault(error):
+            self._refuse(work, error)
+        elif work.size > 1:
+            self._put_back(work)
+            self._alone = work.size
+        elif work.outcomes:
+            ((node, outcome),) = work.outcomes
+            log.error("the outcome of job %s can't be written", outcome.key, exc_info=error)
+            with self._wake:
+                if outcome.error != UNWRITABLE:
+                    self._outcomes.insert(0, (node, _unwritable(outcome)))
+        else:
+            log.error("a text can't be written", exc_info=error)
+            for pending in work.writes:
+                pending.answer.set_exception(error)
+
+    def _put_back(self, work: Work) -> None:
+        with self._wake:
+            self._texts[:0] = work.texts
+            self._outcomes[:0] = work.outcomes
+            self._writes[:0] = work.writes
+            if self._texts:
+                self._texts_since = monotonic() - CONSOLE_DELAY_S
 
     def _gather(self) -> Work | None:
         """Wait for something to write; None when stopping and nothing is left."""
@@ -178,10 +226,24 @@ class Journal:
                 if self._stopping and not self._texts:
                     return None
                 self._wake.wait(self._patience())
-            work = Work(self._texts, self._outcomes, self._writes)
-            self._texts, self._outcomes, self._writes = [], [], []
+            if self._alone:
+                self._alone -= 1
+                return self._take_one()
+            work = Work(self._texts, _some(self._outcomes), self._writes)
+            del self._outcomes[: len(work.outcomes)]
+            self._texts, self._writes = [], []
             self._texts_since = None
             return work
+
+    def _take_one(self) -> Work:
+        if self._texts:
+            text = self._texts.pop(0)
+            if not self._texts:
+                self._texts_since = None
+            return Work([text], [], [])
+        if self._outcomes:
+            return Work([], [self._outcomes.pop(0)], [])
+        return Work([], [], [self._writes.pop(0)] if self._writes else [])
 
     def _due(self) -> bool:
         if self._outcomes or self._writes:
@@ -218,16 +280,35 @@ class Journal:
         for pending in work.writes:
             refusal = StoreUnavailable(f"the store can't be written: {reason}")
             pending.answer.set_exception(refusal)
+        self._put_back(work._replace(writes=[]))
         with self._wake:
-            self._texts[:0] = work.texts
-            self._outcomes[:0] = work.outcomes
-            if self._texts and self._texts_since is None:
-                self._texts_since = monotonic()
             if self._stopping:
                 # nobody is left to wait for the disk: these jobs will be run again
                 self._texts, self._outcomes, self._texts_since = [], [], None
             elif self._outcomes or self._texts:
                 self._wake.wait(RETRY_S)
+
+
+UNWRITABLE = json.dumps(
+    error_json("bad_outcome", "the outcome of the job could not be stored", retryable=False)
+)
+
+
+def _unwritable(outcome: Outcome) -> Outcome:
+    """What is stored instead of an outcome that the database does not take."""
+    return outcome._replace(
+        ending=Ending.FAILED, result=None, error=UNWRITABLE, not_before_ms=None, host_wish=None
+    )
+
+
+def _some(outcomes: list[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
+    """As many of the first as fit into one transaction; at least one."""
+    total = 0
+    for n, (_, outcome) in enumerate(outcomes):
+        total += len(outcome.result or "") + len(outcome.error or "")
+        if total > MOST_BYTES and n:
+            return outcomes[:n]
+    return outcomes[:]
 
 
 def _by_node(outcomes: list[tuple[int, Outcome]]) -> dict[int, list[Outcome]]:

@@ -6,13 +6,12 @@ import json
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, null, select, update
+from sqlalchemy import Connection, delete, insert, null, select, text, update
 
-from service.model import BatchStatus, Ending, JobState, Outcome, batch_of, error_json
-from service.store.finishes import end_job, keep_attempt
+from service.model import Ending, JobState, Outcome, batch_of, error_json
+from service.store.finishes import end_job, finish, keep_attempt
 from service.store.ledger import Entry
-from service.store.schema import batches, jobs, nodes
-from service.store.submits import abandon
+from service.store.schema import AT_HOME, RUNNING, batches, jobs, nodes
 from service.store.transaction import Transaction
 
 
@@ -49,17 +48,25 @@ def silent(connection: Connection, *, boot_id: str, before_s: float) -> list[int
     return list(connection.execute(statement).scalars())
 
 
-def rescue(tx: Transaction, dead: Collection[int], *, max_crashes: int) -> Rescued:
-    """Put a dead node's running jobs back, fail those that crashed too often, forget the node.
+def ownerless(connection: Connection) -> list[int]:
+    """Owners of running jobs that are no node any more. There should be none."""
+    owners = select(jobs.c.owner).where(text(RUNNING)).distinct()
+    return list(connection.execute(owners.except_(select(nodes.c.key))).scalars())
 
-    The crash counts as an attempt to look at, not one of ``max_attempts``.
+
+def rescue(
+    tx: Transaction, dead: Collection[int], *, max_crashes: int, silent_before_s: float | None
+) -> Rescued:
+    """Put dead nodes' running jobs back, fail those that crashed too often, forget the nodes.
+
+    With ``silent_before_s`` a node that has beaten since is let live. The crash counts as an
+    attempt to look at, not one of ``max_attempts``.
     """
     requeued = failed = 0
     for node in dead:
-        if tx.connection.execute(delete(nodes).where(nodes.c.key == node)).rowcount == 0:
-            continue  # another node was faster
-        _clear_home(tx, node)
-        for row in _running_jobs(tx, node):
+        if silent_before_s is not None and _has_beaten(tx, node, silent_before_s):
+            continue
+        for row in _bury(tx, node):
             if _rescue_job(tx, row, node, max_crashes):
                 requeued += 1
             else:
@@ -68,19 +75,31 @@ def rescue(tx: Transaction, dead: Collection[int], *, max_crashes: int) -> Rescu
 
 
 def leave(tx: Transaction, node: int) -> None:
-    """The node stops in good order, its jobs finished or handed back."""
-    _clear_home(tx, node)
-    tx.connection.execute(delete(nodes).where(nodes.c.key == node))
+    """The node stops in good order: what it still owns goes back, its attempt not charged."""
+    for job in _bury(tx, node):
+        error = error_json("handed_back", "the service was stopping", retryable=True)
+        outcome = _end_of_attempt(tx, job)._replace(
+            ending=Ending.HANDED_BACK, error=json.dumps(error)
+        )
+        finish(tx, [outcome], node=node)
 
 
-def _clear_home(tx: Transaction, node: int) -> None:
+def _has_beaten(tx: Transaction, node: int, since_s: float) -> bool:
+    statement = select(nodes.c.key).where(nodes.c.key == node, nodes.c.heartbeat_s >= since_s)
+    return tx.connection.execute(statement).scalar() is not None
+
+
+def _bury(tx: Transaction, node: int) -> list[Any]:
+    """Forget the node, free what it held; returns the jobs that it still owns.
+
+    What it had received in part of a batch is nobody's then, and swept away.
+    """
     tx.settle()
-    staged = select(batches.c.key).where(
-        batches.c.home == node, batches.c.status == BatchStatus.STAGING.value
+    tx.connection.execute(delete(nodes).where(nodes.c.key == node))
+    tx.connection.execute(
+        update(batches).where(text(AT_HOME), batches.c.home == node).values(home=null())
     )
-    for key in tx.connection.execute(staged).scalars().all():
-        abandon(tx, key)
-    tx.connection.execute(update(batches).where(batches.c.home == node).values(home=null()))
+    return _running_jobs(tx, node)
 
 
 def _running_jobs(tx: Transaction, node: int) -> list[Any]:
@@ -92,7 +111,7 @@ def _running_jobs(tx: Transaction, node: int) -> list[Any]:
         jobs.c.queued_ms,
         jobs.c.started_ms,
         jobs.c.host,
-    ).where(jobs.c.state == JobState.RUNNING.value, jobs.c.owner == node)
+    ).where(text(RUNNING), jobs.c.owner == node)
     return list(tx.connection.execute(statement.order_by(jobs.c.key)).all())
 
 
@@ -118,13 +137,18 @@ def _crash(tx: Transaction, job: Any, crashes: int) -> Outcome:
     times = "once" if crashes == 1 else f"{crashes} times"
     detail = f"the process that ran it died under it, {times} so far"
     error = error_json("crashed", detail, retryable=True, crashes=crashes)
+    return _end_of_attempt(tx, job)._replace(error=json.dumps(error))
+
+
+def _end_of_attempt(tx: Transaction, job: Any) -> Outcome:
+    """What is known of an attempt whose thread can't tell."""
     return Outcome(
         key=job.key,
         attempt=job.attempt,
         claimed_ms=job.started_ms,
         ending=Ending.FAILED,
         result=None,
-        error=json.dumps(error),
+        error=None,
         thread="",
         started_ms=job.started_ms,
         finished_ms=max(tx.now_ms, job.started_ms),

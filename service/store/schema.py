@@ -91,7 +91,12 @@ batches = Table(
 # a statement has to say it in these words for the index to serve it
 CLAIMABLE = "queued > waiting AND cancel_requested = 0"
 # jobs that were running at two crashes: one of them may be what brings the process down
-SUSPECT = "crashes >= 2"
+SUSPECT_CRASHES = 2
+SUSPECT = f"crashes >= {SUSPECT_CRASHES}"
+QUEUED = "state = 'queued'"
+WAITING = "state = 'waiting'"
+RUNNING = "state = 'running'"
+AT_HOME = "home IS NOT NULL"
 # jobs that wait for a moment, and those that wait for another job of their host to end
 DUE = "state = 'waiting' AND due_ms IS NOT NULL"
 PARKED = "state = 'waiting' AND due_ms IS NULL"
@@ -101,7 +106,14 @@ def _partial(name: str, *columns: ColumnElement[Any], where: str) -> None:
     Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
-_partial("batches_claimable", batches.c.priority.desc(), batches.c.turn, where=CLAIMABLE)
+_partial(
+    "batches_claimable",
+    batches.c.executor,
+    batches.c.priority.desc(),
+    batches.c.turn,
+    where=CLAIMABLE,
+)
+_partial("batches_at_home", batches.c.home, where=AT_HOME)
 _partial("batches_expiring", batches.c.expires_ms, where="expires_ms IS NOT NULL")
 _partial("batches_by_name", batches.c.name, batches.c.key, where="name IS NOT NULL")
 Index("batches_by_status", batches.c.status, batches.c.key)
@@ -146,10 +158,11 @@ jobs = Table(
     Column("finish_key", BigInteger),
 )
 
-_partial("jobs_queued", jobs.c.key, where="state = 'queued'")
+_partial("jobs_queued", jobs.c.key, where=QUEUED)
+_partial("jobs_waiting", jobs.c.key, where=WAITING)
 _partial("jobs_due", jobs.c.due_ms, where=DUE)
 _partial("jobs_parked", jobs.c.host, jobs.c.key, where=PARKED)
-_partial("jobs_running", jobs.c.owner, jobs.c.key, where="state = 'running'")
+_partial("jobs_running", jobs.c.owner, jobs.c.key, where=RUNNING)
 _partial("jobs_suspect", jobs.c.state, jobs.c.key, where=SUSPECT)
 _partial("jobs_unhappy", jobs.c.state, jobs.c.key, where="state IN ('failed', 'cancelled')")
 _partial("jobs_finished", jobs.c.finish_key, where="finish_key IS NOT NULL")

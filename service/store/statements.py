@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     Executable,
     Select,
-    and_,
     bindparam,
     insert,
     literal_column,
@@ -19,12 +18,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-from service.model import Executor
 from service.store.bulk import as_json_rows, each_row, field, fields
 from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
-from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels
+from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels, nodes
 
 JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
@@ -54,6 +52,8 @@ class Statements:
         )
         self.insert_console = Prepared(_insert_console(), dialect)
         self.claimable_batches = Prepared(_claimable_batches(), dialect)
+        is_node = select(nodes.c.key).where(nodes.c.key == bindparam("node"))
+        self.is_node = Prepared(is_node, dialect)
         self.claimable_jobs = Prepared(_claimable_jobs(f"NOT ({SUSPECT})"), dialect)
         self.claimable_suspects = Prepared(_claimable_jobs(SUSPECT), dialect)
         self.claim_jobs = Prepared(_claim_jobs(), dialect)
@@ -82,16 +82,9 @@ def _insert_console() -> Executable:
 
 
 def _claimable_batches() -> Select[Any]:
-    wanted = or_(
-        *(
-            and_(batches.c.executor == executor.value, bindparam(executor.value) > 0)
-            for executor in Executor
-        )
-    )
     columns = (
         batches.c.key,
         batches.c.id,
-        batches.c.executor,
         batches.c.lock,
         batches.c.max_workers,
         batches.c.pinned,
@@ -103,9 +96,9 @@ def _claimable_batches() -> Select[Any]:
         select(*columns)
         .where(
             text(CLAIMABLE),
+            batches.c.executor == bindparam("executor"),
             batches.c.running < batches.c.width,
             or_(batches.c.home.is_(None), batches.c.home == bindparam("owner")),
-            wanted,
         )
         .order_by(batches.c.priority.desc(), batches.c.turn, batches.c.key)
         .limit(bindparam("most"))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from service.clock import Clock
-from service.errors import NotFound
+from service.errors import NotFound, StoreUnavailable
 from service.model import BatchOptions, Capacity, ConsoleText, JobSpec, Outcome
 from service.store import cancels, claims, nodes, queries, submits, upkeep
 from service.store.cancels import Cancelled
@@ -118,7 +118,10 @@ class Store:
             raise
 
     def _abandon(self, key: int) -> None:
-        self.journal.write(partial(submits.abandon, batch_key=key))
+        try:
+            self.journal.write(partial(submits.disown, batch_key=key))
+        except StoreUnavailable:
+            pass  # it stays this node's, and is nobody's once the node is no more
 
     def cancel_batch(self, batch_key: int) -> Cancelled:
         """Cancel every queued job and flag the running ones; the sums of all pieces."""
@@ -128,6 +131,14 @@ class Store:
             queued += piece.queued
             if not piece.more:
                 return Cancelled(queued, piece.running, more=False)
+
+    def finish_cancels(self) -> bool:
+        """Go on with a cancel that was interrupted; True while there may be more to do."""
+        with self.snapshot() as connection:
+            key = cancels.unfinished_cancel(connection)
+        if key is not None:
+            self.journal.write(partial(cancels.cancel_batch, batch_key=key))
+        return key is not None
 
     def cancel_job(self, key: int, batch_key: int) -> str:
         """Cancel one job; returns the state it was in. Raises NotFound."""
@@ -168,16 +179,31 @@ class Store:
     def beat(self, node: int) -> bool:
         return self.journal.write(partial(nodes.beat, node=node))
 
-    def leave(self, node: int) -> None:
-        self.journal.write(partial(nodes.leave, node=node))
+    def leave(self, node: int, timeout_s: float) -> None:
+        """Be a node no more; what it still owns goes back to the queue.
+
+        Raises TimeoutError if the store takes longer: a rescue will do it then.
+        """
+        self.journal.submit(partial(nodes.leave, node=node)).result(timeout_s)
 
     def silent_nodes(self, *, boot_id: str, timeout_s: float) -> list[int]:
         before_s = self._clock.steady_s() - timeout_s
         with self.snapshot() as connection:
             return nodes.silent(connection, boot_id=boot_id, before_s=before_s)
 
-    def rescue(self, dead: list[int], *, max_crashes: int) -> Rescued:
-        return self.journal.write(partial(nodes.rescue, dead=dead, max_crashes=max_crashes))
+    def ownerless(self) -> list[int]:
+        """Owners of running jobs that are no node any more."""
+        with self.snapshot() as connection:
+            return nodes.ownerless(connection)
+
+    def rescue(
+        self, dead: list[int], *, max_crashes: int, silent_for_s: float | None = None
+    ) -> Rescued:
+        """Rescue dead nodes' jobs; with ``silent_for_s`` only of those silent for so long."""
+        before = None if silent_for_s is None else self._clock.steady_s() - silent_for_s
+        return self.journal.write(
+            partial(nodes.rescue, dead=dead, max_crashes=max_crashes, silent_before_s=before)
+        )
 
     def cancelling_jobs(self, node: int) -> list[int]:
         """Keys of this node's running jobs that someone asked to stop."""
@@ -189,11 +215,9 @@ class Store:
         with self.snapshot() as connection:
             return queries.live_nodes(connection)
 
-    @contextmanager
-    def watch(self) -> Iterator[Watch]:
-        """Tells when other processes have written. For one thread."""
-        with self._database.watch() as watch:
-            yield watch
+    def watch(self) -> Watch:
+        """Tells when other processes have written. For one thread, which closes it."""
+        return self._database.watch()
 
     def wake_due(self) -> float | None:
         """Queue the jobs whose delay is over; returns the seconds until the next one's is."""
@@ -209,6 +233,10 @@ class Store:
 
     def _seconds_until(self, moment_ms: int | None) -> float | None:
         return None if moment_ms is None else self.seconds_until(moment_ms)
+
+    def sweep_piece(self) -> bool:
+        """Remove a piece of a batch that was not received to its end; True while there is more."""
+        return self.journal.write(submits.sweep_piece)
 
     def wake_forgotten(self) -> None:
         """Let no job wait for a host that has places free."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, func, insert, select, update
 
-from service.errors import KeyReused, QueueFull
+from service.errors import KeyReused, QueueFull, StoreUnavailable
 from service.model import (
     BatchOptions,
     BatchStatus,
@@ -18,7 +18,7 @@ from service.model import (
     job_key,
     new_batch_id,
 )
-from service.store.removal import remove_jobs
+from service.store.removal import remove_batch, remove_piece
 from service.store.schema import batches, gauges, idempotency
 from service.store.transaction import Transaction
 
@@ -95,11 +95,15 @@ def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: in
 def _width(options: BatchOptions) -> int:
     if options.executor is Executor.SEQUENTIAL:
         return 1
+    if options.lock is PrintLock.JOB and options.executor is Executor.POOL:
+        return 1  # the others would hold the pool's threads only to wait for the lock
     return options.max_workers or UNLIMITED_WIDTH
 
 
 def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[JobSpec]) -> None:
     """Add jobs to a staged batch, from index ``first``."""
+    if first:
+        _refuse_disowned(tx, batch_key)
     binds = {"base": job_key(batch_key, first), "now": tx.now_ms, "rows": json.dumps(specs)}
     tx.sql.insert_jobs.run(tx.cursor, binds)
 
@@ -116,14 +120,15 @@ def seal(
     """Make a staged batch count: from here on it is listed, claimed and never lost.
 
     With an Idempotency-Key that made a batch before, that batch is the answer and the staged
-    one is removed. Raises KeyReused if the key came with another request, QueueFull over
-    ``most_queued``; the staged batch is then the caller's to ``abandon``.
+    one is nobody's. Raises KeyReused if the key came with another request, QueueFull over
+    ``most_queued``; the staged batch is then the caller's to ``disown``.
     """
     if remember:
         before = _recall(tx, remember)
         if before is not None:
-            abandon(tx, batch_key)
+            disown(tx, batch_key)
             return Sealed(before, replayed=True)
+    _refuse_disowned(tx, batch_key)
     _refuse_over(tx, total, most_queued)
     accepted = _accept(tx, batch_key, total)
     if remember:
@@ -150,10 +155,27 @@ def _keep(tx: Transaction, remember: Remembered, accepted: Accepted, *, expires_
     tx.connection.execute(insert(idempotency).values(row))
 
 
-def abandon(tx: Transaction, batch_key: int) -> None:
-    """Remove a staged batch."""
-    remove_jobs(tx, batch_key)
-    tx.connection.execute(delete(batches).where(batches.c.key == batch_key))
+def disown(tx: Transaction, batch_key: int) -> None:
+    """A staged batch is not to be: ``sweep_piece`` will remove it."""
+    staged = (batches.c.key == batch_key, batches.c.status == BatchStatus.STAGING.value)
+    tx.connection.execute(update(batches).where(*staged).values(home=None))
+
+
+def sweep_piece(tx: Transaction) -> bool:
+    """Remove a piece of a staged batch that is nobody's; True while there is more."""
+    nobodys = (batches.c.status == BatchStatus.STAGING.value, batches.c.home.is_(None))
+    key = tx.connection.execute(select(batches.c.key).where(*nobodys).limit(1)).scalar()
+    if key is not None and remove_piece(tx, key):
+        remove_batch(tx, key)
+    return key is not None
+
+
+def _refuse_disowned(tx: Transaction, batch_key: int) -> None:
+    """Others took this process for dead while it received the batch, and may be removing it."""
+    tx.settle()
+    owned = select(batches.c.key).where(batches.c.key == batch_key, batches.c.home.is_not(None))
+    if tx.connection.execute(owned).scalar() is None:
+        raise StoreUnavailable("the batch was given up while it was received: send it again")
 
 
 def _recall(tx: Transaction, remember: Remembered) -> Accepted | None:

@@ -77,6 +77,7 @@ def delete_piece(tx: Transaction, batch_key: int) -> bool:
     if not entry.ended:
         raise BatchActive
     if not remove_piece(tx, batch_key):
+        entry.expires_ms = tx.now_ms  # gone for clients; if this stops here, it expires on
         return True
     remove_batch(tx, batch_key)
     return False

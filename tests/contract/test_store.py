@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from service.clock import Clock
-from service.errors import BatchActive, Expired, KeyReused, NotFound, QueueFull
+from service.errors import (
+    BatchActive,
+    Expired,
+    KeyReused,
+    NotFound,
+    QueueFull,
+    StoreUnavailable,
+)
 from service.model import (
     BatchOptions,
     Capacity,
@@ -23,11 +30,12 @@ from service.model import (
     PrintLock,
     index_of,
 )
-from service.store import queries
+from service.store import cancels, queries, upkeep
 from service.store.database import Database
 from service.store.hosts import HostRules
 from service.store.store import Store
 from service.store.submits import Remembered
+from tests.support.waiting import eventually
 
 POOL = Capacity(pool=4, dedicated=0, sequential=0)
 SPEC = JobSpec("numbers", '{"count":1}', None, None, 1)
@@ -181,6 +189,8 @@ def test_a_stream_that_breaks_leaves_nothing(kit: Kit) -> None:
 
     with pytest.raises(ValueError, match="cut"):
         kit.store.submit(BatchOptions(), specs(), node=kit.node, ttl_s=60, most_queued=10**6)
+    while kit.store.sweep_piece():
+        pass
     with kit.store.snapshot() as connection:
         for table in ("batches", "jobs", "labels"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
@@ -214,6 +224,8 @@ def test_one_key_makes_one_batch(kit: Kit) -> None:
     assert first.batch_key == second.batch_key
     with pytest.raises(KeyReused):
         submit("other")
+    while kit.store.sweep_piece():
+        pass
     with kit.store.snapshot() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM batches").scalar() == 1
     kit.clock.ahead_ms = 101_000
@@ -298,7 +310,11 @@ def test_a_capped_batch_does_not_keep_places_from_others(kit: Kit) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"lock": PrintLock.JOB}, {"lock": PrintLock.NONE}, {"executor": Executor.DEDICATED}],
+    [
+        {"lock": PrintLock.JOB, "executor": Executor.DEDICATED},
+        {"lock": PrintLock.NONE},
+        {"executor": Executor.DEDICATED},
+    ],
 )
 def test_a_batch_that_shares_something_stays_in_one_process(
     kit: Kit, options: dict[str, Any]
@@ -586,11 +602,166 @@ def test_a_node_is_silent_after_its_time_or_by_another_boot(kit: Kit) -> None:
 
 
 def test_a_dead_node_frees_its_batches_and_what_it_received_in_part(kit: Kit) -> None:
-    pinned = kit.submit(3, lock=PrintLock.JOB)
+    pinned = kit.submit(3, lock=PrintLock.NONE)
     kit.claim(pool=1)
     rescuer = kit.join()
     kit.store.rescue([kit.node], max_crashes=3)
     assert [job.batch.key for job in kit.claim(node=rescuer)] == [pinned] * 3
+
+
+def test_what_a_node_still_owns_goes_back_when_it_leaves(kit: Kit) -> None:
+    """A thread that never returned, say: nobody rescues the jobs of a node that is no more."""
+    key = kit.submit(2)
+    first, _ = kit.claim()
+    kit.store.cancel_job(first.key, key)
+    kit.store.leave(kit.node, 5.0)
+    assert counts(kit.batch(key)) == (1, 0, 0, 0, 1)
+    kit.node = kit.join()
+    (again,) = kit.claim()
+    assert (again.crashes, again.failures) == (0, 0)
+    (earlier,) = kit.earlier(again.key)
+    assert json.loads(earlier.error)["code"] == "handed_back"
+
+
+def test_running_jobs_without_a_node_are_found_and_rescued(kit: Kit) -> None:
+    key = kit.submit(2)
+    kit.claim()
+    kit.store.journal.write(lambda tx: tx.connection.exec_driver_sql("DELETE FROM nodes").rowcount)
+    assert kit.store.ownerless() == [kit.node]
+    assert kit.store.rescue([kit.node], max_crashes=3).requeued == 2
+    assert kit.store.ownerless() == []
+    assert kit.batch(key).queued == 2
+
+
+def test_a_node_that_was_taken_for_dead_claims_nothing(kit: Kit) -> None:
+    kit.submit(2)
+    kit.store.rescue([kit.node], max_crashes=3)
+    assert kit.claim() == []
+    kit.node = kit.join()
+    assert len(kit.claim()) == 2
+
+
+def test_a_node_that_beats_again_in_time_is_not_rescued(kit: Kit) -> None:
+    kit.submit(1)
+    kit.claim()
+    kit.clock.ahead_ms = 16_000
+    silent = kit.store.silent_nodes(boot_id="this", timeout_s=15)
+    assert silent == [kit.node]
+    kit.store.beat(kit.node)
+    assert kit.store.rescue(silent, max_crashes=3, silent_for_s=15) == (0, 0)
+    assert kit.store.beat(kit.node)
+
+
+def test_suspects_do_not_keep_others_waiting(kit: Kit) -> None:
+    kit.submit(6, priority=9)
+    for _ in range(2):
+        kit.claim(pool=8)
+        dead, kit.node = kit.node, kit.join()
+        kit.store.rescue([dead], max_crashes=3)
+    plain = kit.submit(20)
+    claimed = kit.claim(pool=8)
+    assert sum(job.crashes == 2 for job in claimed) == 1
+    assert [job.batch.key for job in claimed].count(plain) == 7
+    assert {job.batch.key for job in kit.claim(pool=8)} == {plain}
+
+
+# --- interrupted work -----------------------------------------------------------------------
+
+
+def test_a_cancel_that_was_interrupted_is_finished(kit: Kit) -> None:
+    key = kit.submit(12_000)
+    kit.store.journal.write(lambda tx: cancels.cancel_batch(tx, key))
+    assert kit.batch(key).queued == 2_000
+    while kit.store.finish_cancels():
+        pass
+    assert kit.batch(key).status == "cancelled"
+
+
+def test_a_delete_that_was_interrupted_shows_nothing_and_is_finished(kit: Kit) -> None:
+    key = kit.submit(12_000)
+    kit.store.cancel_batch(key)
+    batch = kit.batch(key)
+    kit.store.journal.write(lambda tx: upkeep.delete_piece(tx, key))
+    with kit.store.snapshot() as connection, pytest.raises(Expired):
+        queries.find_batch(connection, batch.id, kit.clock.now_ms())
+    while kit.store.expire_piece():
+        pass
+    assert kit.jobs(key) == []
+
+
+def test_a_batch_whose_receiver_was_rescued_is_refused_and_leaves_nothing(kit: Kit) -> None:
+    def specs() -> Iterator[JobSpec]:
+        for n in range(9_000):
+            if n == 5_000:
+                kit.store.rescue([kit.node], max_crashes=3)
+                while kit.store.sweep_piece():
+                    pass
+            yield SPEC
+
+    with pytest.raises(StoreUnavailable, match="send it again"):
+        kit.store.submit(BatchOptions(), specs(), node=kit.node, ttl_s=60, most_queued=10**6)
+    while kit.store.sweep_piece():
+        pass
+    with kit.store.snapshot() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar() == 0
+        assert queries.queue_state(connection).queued == 0
+
+
+# --- faults ---------------------------------------------------------------------------------
+
+
+def test_an_outcome_that_can_not_be_written_fails_its_job_alone(kit: Kit) -> None:
+    key = kit.submit(4)
+    jobs = kit.claim()
+    outcomes = [outcome_of(job) for job in jobs]
+    outcomes[1] = outcomes[1]._replace(ending=Ending.FAILED, not_before_ms=10**30)
+    outcomes[2] = outcomes[2]._replace(result='"half \ud800 of a pair"')
+    for outcome in outcomes:
+        kit.store.finish(kit.node, outcome)
+    kit.settle()
+    eventually(lambda: kit.batch(key).status == "completed", "all are written down")
+    states = [(job.state, job.error and json.loads(job.error)["code"]) for job in kit.jobs(key)]
+    assert states == [
+        ("succeeded", None),
+        ("failed", "bad_outcome"),
+        ("failed", "bad_outcome"),
+        ("succeeded", None),
+    ]
+    assert kit.store.journal.failure is None
+
+
+def test_a_write_that_raises_undoes_itself_and_no_other(kit: Kit) -> None:
+    def note(tx: Any, name: str) -> None:
+        tx.connection.exec_driver_sql("INSERT INTO tombstones VALUES (?, 1)", (name,))
+
+    def broken(tx: Any) -> None:
+        note(tx, "broken")
+        raise ValueError("mine")
+
+    before = kit.store.journal.submit(lambda tx: note(tx, "before"))
+    failing = kit.store.journal.submit(broken)
+    after = kit.store.journal.submit(lambda tx: note(tx, "after"))
+    with pytest.raises(ValueError, match="mine"):
+        failing.result(5)
+    assert (before.result(5), after.result(5)) == (None, None)
+    with kit.store.snapshot() as connection:
+        names = connection.exec_driver_sql("SELECT batch_id FROM tombstones").scalars()
+        assert sorted(names) == ["after", "before"]
+
+
+def test_no_answer_without_the_database_and_no_empty_one_in_its_place(
+    kit: Kit, tmp_path: Path
+) -> None:
+    kit.submit(1)
+    for file in tmp_path.glob("contract.db*"):
+        file.rename(file.with_name("moved-" + file.name))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            kit.submit(1)
+    assert not (tmp_path / "contract.db").exists()
+    for file in tmp_path.glob("moved-*"):
+        file.rename(file.with_name(file.name.removeprefix("moved-")))
+    kit.submit(1)
 
 
 # --- time -----------------------------------------------------------------------------------

@@ -122,6 +122,11 @@ def test_a_small_batch_behind_a_big_one_does_not_wait_for_it(api: Api) -> None:
         ("GeneratorExit", "exception"),
         ("surrogate", "exception"),
         ("JobFailed", "told_to"),
+        ("untellable", "exception"),
+        ("odd extra", "odd"),
+        ("surrogate extra", "odd"),
+        ("nan extra", "odd"),
+        ("never", "odd"),
     ],
 )
 def test_whatever_a_job_raises_it_fails_and_its_place_comes_back(
@@ -134,6 +139,14 @@ def test_whatever_a_job_raises_it_fails_and_its_place_comes_back(
     failed = api.jobs(path)[0]
     assert (failed["status"], failed["error"]["code"]) == ("failed", code)
     assert "Traceback" not in failed["error"]["detail"]
+
+
+def test_a_job_that_defers_itself_for_ever_waits_and_can_be_cancelled(api: Api) -> None:
+    path = api.submit(job("raiser", error="deferred for ever"), job(count=1))
+    api.until(path, "succeeded")
+    eventually(lambda: api.jobs(path)[0]["wait_reason"] == "host_limit", "it waits")
+    api.client.post(f"{path}/cancel")
+    assert api.ended(path)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("kind", ["nan", "object", "surrogate", "large", "deep"])
@@ -273,7 +286,7 @@ def test_one_job_can_be_cancelled(make_service: Callable[..., Service]) -> None:
 
 
 def test_a_job_that_waits_for_its_batchs_lock_can_be_cancelled(api: Api) -> None:
-    path = api.submit(job("sleeper"), job("sleeper"), lock="job")
+    path = api.submit(job("sleeper"), job("sleeper"), lock="job", executor="dedicated")
     api.until(path, "running", 2)
     api.client.post(f"{path}/cancel")
     assert api.ended(path)["outcome"] == "cancelled"
@@ -292,6 +305,53 @@ def test_a_stop_hands_running_jobs_back_and_a_start_finishes_them(
     again = [item for item in items if len(item["attempts"]) == 2]
     assert len(again) == 2
     assert {item["attempts"][0]["error"]["code"] for item in again} == {"handed_back"}
+
+
+def test_a_cancelled_job_that_never_returns_is_cancelled_once_its_process_has_gone(
+    make_service: Callable[..., Service],
+) -> None:
+    first = make_service(pool_size=1)
+    api = Api(first.app.test_client())
+    path = api.submit(job("stubborn", seconds=3.0))
+    api.until(path, "running")
+    api.client.post(f"{path}/cancel")
+    eventually(lambda: api.get("/v1/executor")["threads"]["not_returned"], "it overstays")
+    first.stop(0.0)
+    again = Api(make_service().app.test_client())
+    assert again.ended(path)["status"] == "cancelled"
+
+
+def test_waiting_for_a_lock_or_a_turn_does_not_use_up_the_timeout(api: Api) -> None:
+    jobs = [{**job("sleeper", seconds=0.3), "timeout_s": 0.5}] * 4
+    for executor in ("pool", "dedicated"):
+        assert api.run(*jobs, lock="job", executor=executor)["outcome"] == "succeeded"
+
+
+def test_a_batch_under_one_lock_leaves_the_pool_to_others(
+    make_service: Callable[..., Service],
+) -> None:
+    api = Api(make_service(pool_size=2).app.test_client())
+    path = api.submit(*[job("sleeper", seconds=20.0)] * 4, lock="job")
+    api.until(path, "running")
+    assert api.run(*[job(count=1)] * 4)["outcome"] == "succeeded"
+    api.client.post(f"{path}/cancel")
+
+
+def test_busy_counts_threads_and_not_the_jobs_that_wait_for_them(api: Api) -> None:
+    path = api.submit(*[job(count=1)] * 3_000)
+
+    def done() -> bool:
+        threads = api.get("/v1/executor")["threads"]
+        assert threads["busy"] <= 8
+        return bool(api.get(path)["status"] == "completed")
+
+    eventually(done, "it ends")
+
+
+def test_a_console_keeps_what_stands_behind_a_nul(api: Api) -> None:
+    path = api.submit(job("nul"))
+    api.ended(path)
+    assert api.console(path) == "before\ufffdafter\nsecond\n"
 
 
 def test_a_stop_lets_running_jobs_end_within_the_drain(

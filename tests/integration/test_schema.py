@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from service.store.database import Database
 from service.store.schema import metadata
@@ -20,11 +20,11 @@ def test_migrating_an_empty_file_makes_the_schema(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         migrated = _ddl(connection)
     database.close()
-    fresh = Database(tmp_path / "b.db")
-    with fresh.writer() as connection, connection.begin():
+    engine = create_engine(f"sqlite:///{tmp_path}/b.db")
+    with engine.begin() as connection:
         metadata.create_all(connection)
         assert migrated == _ddl(connection)
-    fresh.close()
+    engine.dispose()
 
 
 def _ddl(connection: object) -> dict[str, str]:
@@ -40,6 +40,7 @@ def _ddl(connection: object) -> dict[str, str]:
 
 def test_a_202_is_synced(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db")
+    database.upgrade()
     with database.writer() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

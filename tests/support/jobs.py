@@ -45,6 +45,11 @@ class Stubborn(JobType[StubbornParams]):
         return "late"
 
 
+class Untellable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
 class RaiseParams(Params):
     error: str
 
@@ -65,6 +70,12 @@ class Raiser(JobType[RaiseParams]):
             "surrogate": ValueError("half \ud800 of a pair"),
             "JobFailed": JobFailed("told_to", "as told", hint="none"),
             "GeneratorExit": GeneratorExit(),
+            "untellable": Untellable(),
+            "odd extra": JobFailed("odd", "as told", value=object()),
+            "surrogate extra": JobFailed("odd", "as told", value="\ud800"),
+            "nan extra": JobFailed("odd", "as told", value=float("nan")),
+            "never": JobFailed("odd", "as told", retryable=True, retry_after_s=1e300),
+            "deferred for ever": JobDeferred("host_limit", float("inf")),
         }
         if params.error == "RecursionError":
             return self.run(ctx, params)
@@ -152,6 +163,18 @@ class Printer(JobType[PrintParams]):
         return None
 
 
+class Nul(JobType[NoParams]):
+    name = "nul"
+    description = "Prints what databases take for an end."
+    params_model = NoParams
+    example: ClassVar[dict[str, Any]] = {}
+
+    def run(self, ctx: JobContext, params: NoParams) -> JsonValue:
+        ctx.print("before\0after")
+        ctx.print("second")
+        return None
+
+
 BEHAVIOURS: list[JobType[Any]] = [
     Sleeper(),
     Stubborn(),
@@ -160,4 +183,5 @@ BEHAVIOURS: list[JobType[Any]] = [
     Deferrer(),
     Returner(),
     Printer(),
+    Nul(),
 ]

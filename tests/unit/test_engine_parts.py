@@ -25,15 +25,15 @@ def live(index: int = 0) -> LiveJob:
     batch = ClaimedBatch(1, "id", Executor.POOL, PrintLock.LINE, None)
     job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, batch)
     place = Place(Shift(batch, [job]))
-    token = StopToken(monotonic() + 60)
-    return LiveJob(job, 1, place, 60.0, token, Ensembles().join(batch))
+    token = StopToken(60)
+    return LiveJob(job, 1, place, token, Ensembles().join(batch))
 
 
 # --- token ----------------------------------------------------------------------------------
 
 
 def test_the_first_reason_to_stop_is_the_one() -> None:
-    token = StopToken(monotonic() + 60)
+    token = StopToken(60)
     token.check()
     token.stop(JobCancelled)
     token.stop(JobHandedBack)
@@ -42,7 +42,7 @@ def test_the_first_reason_to_stop_is_the_one() -> None:
 
 
 def test_a_sleep_ends_when_told_to_stop() -> None:
-    token = StopToken(monotonic() + 60)
+    token = StopToken(60)
     timer = threading.Timer(0.05, token.stop, [JobCancelled])
     timer.start()
     begun = monotonic()
@@ -53,7 +53,9 @@ def test_a_sleep_ends_when_told_to_stop() -> None:
 
 
 def test_a_sleep_ends_at_the_deadline() -> None:
-    token = StopToken(monotonic() + 0.05)
+    token = StopToken(0.05)
+    assert not token.timed_out, "the time before it begins does not count"
+    token.begin()
     with pytest.raises(JobTimedOut):
         token.sleep(30)
     assert token.timed_out

@@ -78,6 +78,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        "batches_at_home",
+        "batches",
+        ["home"],
+        unique=False,
+        sqlite_where=sa.text("home IS NOT NULL"),
+        postgresql_where=sa.text("home IS NOT NULL"),
+    )
+    op.create_index(
         "batches_by_name",
         "batches",
         ["name", "key"],
@@ -89,7 +97,7 @@ def upgrade() -> None:
     op.create_index(
         "batches_claimable",
         "batches",
-        [sa.literal_column("priority DESC"), "turn"],
+        ["executor", sa.literal_column("priority DESC"), "turn"],
         unique=False,
         sqlite_where=sa.text("queued > waiting AND cancel_requested = 0"),
         postgresql_where=sa.text("queued > waiting AND cancel_requested = 0"),
@@ -227,6 +235,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state IN ('failed', 'cancelled')"),
         postgresql_where=sa.text("state IN ('failed', 'cancelled')"),
+    )
+    op.create_index(
+        "jobs_waiting",
+        "jobs",
+        ["key"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "labels",
