@@ -40,9 +40,10 @@ class Invalid(JobspoolError):
 
     code = "invalid"
 
-    def __init__(self, flaws: list[Flaw], detail: str | None = None) -> None:
+    def __init__(self, flaws: list[Flaw], detail: str | None = None, *, left_out: int = 0) -> None:
         super().__init__(detail)
         self.flaws = flaws
+        self.left_out = left_out  # flaws that were found and are not listed
 
 
 class UnsupportedMedia(JobspoolError):

@@ -14,6 +14,8 @@ from flask import Request
 from service.errors import Malformed, TooLarge, UnsupportedMedia
 
 MAX_DEPTH = 64
+MAX_NAMES = 1_000
+"""Names in one object: what checks it keeps a kilobyte for each that is wrong."""
 MAX_LINE_BYTES = 1 << 20
 CHUNK = 1 << 16
 
@@ -48,16 +50,17 @@ class Body:
         rest = b""
         for chunk in self._chunks():
             *whole, rest = (rest + chunk).split(b"\n")
-            yield from whole
-            if len(rest) > MAX_LINE_BYTES:
+            # only the first line may have begun before this chunk
+            if max(len(rest), len(whole[0]) if whole else 0) > MAX_LINE_BYTES:
                 raise TooLarge(f"a line is longer than {MAX_LINE_BYTES} bytes")
+            yield from whole
         if rest:
             yield rest
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
             # one byte more than allowed: a chunked body says nothing about its length
-            chunk = self._stream.read(min(CHUNK, self._limit - self._read + 1))
+            chunk = self._read_some(min(CHUNK, self._limit - self._read + 1))
             if not chunk:
                 return
             self._read += len(chunk)
@@ -66,12 +69,20 @@ class Body:
             self._hash.update(chunk)
             yield chunk
 
+    def _read_some(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError:
+            # nobody may be left to read this; if someone is, it is their body that is wrong
+            raise Malformed("the body ends early, comes too slowly, or is badly chunked") from None
+
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over {self._limit} bytes ({self._limit_name})")
 
 
 def parse_json(text: bytes) -> Any:
-    """The JSON value; Malformed for anything that two parsers might read differently.
+    """The JSON value; Malformed for anything that two parsers might read differently, TooLarge
+    for an object of more than MAX_NAMES names.
 
     That is: bytes that are not UTF-8, a byte order mark, duplicate names, NaN and numbers that
     overflow, integers of thousands of digits, lone surrogates, NUL, and nesting over 64.
@@ -120,11 +131,15 @@ _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_NAMES:
+        raise TooLarge(f"an object has more than {MAX_NAMES} names")
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"the name {twice[:80]!r} appears twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise Malformed(f"the name {name[:80]!r} appears twice in one object")
+            seen.add(name)
     return value
 
 

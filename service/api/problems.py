@@ -10,10 +10,8 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from service import errors
+from service.api.flaws import MAX_FLAWS
 from service.api.present import dumps
-
-MAX_FLAWS = 100
-"""Flaws listed in one answer; how many more there are is said beside them."""
 
 STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
@@ -72,14 +70,15 @@ def _known(error: errors.JobspoolError) -> Response:
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    more = _listed(error.flaws) if isinstance(error, errors.Invalid) else {}
+    more = _listed(error) if isinstance(error, errors.Invalid) else {}
     return problem(status, error.code, error.detail, headers=headers, **more)
 
 
-def _listed(flaws: list[errors.Flaw]) -> dict[str, Any]:
-    more: dict[str, Any] = {"errors": [flaw._asdict() for flaw in flaws[:MAX_FLAWS]]}
-    if len(flaws) > MAX_FLAWS:
-        more["errors_left_out"] = len(flaws) - MAX_FLAWS
+def _listed(invalid: errors.Invalid) -> dict[str, Any]:
+    more: dict[str, Any] = {"errors": [flaw._asdict() for flaw in invalid.flaws[:MAX_FLAWS]]}
+    left_out = invalid.left_out + len(invalid.flaws[MAX_FLAWS:])
+    if left_out:
+        more["errors_left_out"] = left_out
     return more
 
 

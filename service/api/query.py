@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from flask import Request
 from pydantic import ValidationError
 
-from service.api.submission import Defaults, OptionsIn, flaws_of
+from service.api.flaws import flaws_of
+from service.api.submission import Defaults, OptionsIn
 from service.errors import Flaw, Invalid, Malformed
 from service.model import BatchOptions
 from service.store.queries import BatchFilter
@@ -83,7 +84,7 @@ def choice(request: Request, name: str, allowed: Iterable[str]) -> str | None:
     return text
 
 
-def cursor_of(request: Request) -> int | None:
+def cursor_of(request: Request, *, most: int = (1 << 63) - 1) -> int | None:
     """Where the page before ended. Opaque to clients: only ever one that ``next`` held."""
     text = request.args.get("cursor")
     if text is None:
@@ -92,7 +93,7 @@ def cursor_of(request: Request) -> int | None:
         number = int.from_bytes(base64.urlsafe_b64decode(text + "==="))
     except ValueError:
         number = -1
-    if not 0 <= number < 1 << 63 or cursor(number) != text:
+    if not 0 <= number <= most or cursor(number) != text:
         raise Invalid([Flaw("/query/cursor", "is not a cursor that this service gave out")])
     return number
 

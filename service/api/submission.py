@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.api.body import Body, parse_json
+from service.api.flaws import Flaws
 from service.errors import Flaw, Invalid, Malformed, TooLarge
 from service.jobs.catalogue import Catalogue
 from service.model import BatchOptions, Executor, JobSpec, PrintLock
@@ -16,6 +17,8 @@ from service.model import BatchOptions, Executor, JobSpec, PrintLock
 MAX_TIMEOUT_S = 86_400
 MAX_ATTEMPTS = 20
 MAX_WORKERS = 10_000
+MAX_VALUES = 100_000
+"""Values in one job's params: checking them costs a kilobyte for each that is wrong."""
 
 Timeout = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
 Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
@@ -73,9 +76,6 @@ class BatchIn(OptionsIn):
     jobs: list[Any] = Field(min_length=1)
 
 
-_job = TypeAdapter(JobIn)
-
-
 class Submission(NamedTuple):
     """A checked batch. ``specs`` may still be a stream, and raise Invalid at its end."""
 
@@ -84,29 +84,23 @@ class Submission(NamedTuple):
 
 
 class Inspector:
-    """Checks jobs one after another, and keeps every flaw it finds, up to a bound."""
+    """Checks jobs one after another."""
 
-    def __init__(self, catalogue: Catalogue, defaults: Defaults, *, max_jobs: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, defaults: Defaults, flaws: Flaws, *, max_jobs: int
+    ) -> None:
         self._catalogue = catalogue
         self._defaults = defaults
+        self._flaws = flaws
         self._max_jobs = max_jobs
         self._count = 0
-        self._flaws: list[Flaw] = []
 
     def inspect(self, raw: Any) -> JobSpec | None:
-        """The job to store; None if something is wrong with it. Raises TooLarge."""
-        index = self._count
-        self._count += 1
-        if self._count > self._max_jobs:
-            raise too_many_jobs(self._max_jobs)
-        try:
-            job = _job.validate_python(raw)
-            host = self._host(job)
-        except ValidationError as invalid:
-            self._note(index, flaws_of(invalid))
-            return None
-        except Invalid as invalid:
-            self._note(index, invalid.flaws)
+        """The job to store; None once anything is wrong with the batch. Raises TooLarge."""
+        pointer = self._next()
+        job = self._flaws.checked(JobIn, raw, pointer)
+        host = self._host(job, pointer) if job else None
+        if job is None or self._flaws.count:
             return None
         return JobSpec(
             job.type,
@@ -117,59 +111,57 @@ class Inspector:
             host,
         )
 
-    def reject(self, flaw: str) -> None:
-        """Count a job that could not even be read."""
-        self._flaws.append(Flaw(f"/jobs/{self._count}", flaw))
-        self._count += 1
-
-    def conclude(self) -> None:
-        """Raise Invalid with every flaw found; also if there was no job at all."""
-        if not self._count:
-            self._flaws.append(Flaw("/jobs", "a batch needs at least one job"))
-        if self._flaws:
-            raise Invalid(self._flaws, f"{len(self._flaws)} problems in {self._count} jobs")
+    def reject(self, detail: str) -> None:
+        """Count a job that could not even be read. Raises TooLarge."""
+        self._flaws.add(self._next(), detail)
 
     def specs(self, raws: Iterable[Any]) -> Iterator[JobSpec]:
-        """Check a stream: good jobs come out; at its end Invalid is raised if any was bad."""
+        """Check a stream: good jobs come out until the first that is bad, whose like are then
+        counted to the end, where Invalid is raised."""
         for raw in raws:
             spec = self.inspect(raw)
-            if spec is not None and not self._flaws:
+            if spec is not None:
                 yield spec
-        self.conclude()
+        if not self._count:
+            self._flaws.add("/jobs", "a batch needs at least one job")
+        self._flaws.conclude(f"{self._count} jobs")
 
-    def _note(self, index: int, flaws: list[Flaw]) -> None:
-        self._flaws += [Flaw(f"/jobs/{index}{pointer}", detail) for pointer, detail in flaws]
+    def _next(self) -> str:
+        if self._count == self._max_jobs:
+            raise too_many_jobs(self._max_jobs)
+        self._count += 1
+        return f"/jobs/{self._count - 1}"
 
-    def _host(self, job: JobIn) -> str | None:
+    def _host(self, job: JobIn, pointer: str) -> str | None:
         """Check the params by the job's type; returns the host that the job will visit."""
         job_type = self._catalogue.get(job.type)
         if job_type is None:
             known = ", ".join(sorted(one.name for one in self._catalogue))
-            raise Invalid([Flaw("/type", f"there is no job type {job.type!r}; there are {known}")])
-        try:
-            params = job_type.params_model.model_validate(job.params)
-            flaws = job_type.check_params(params)
-        except ValidationError as invalid:
-            flaws = flaws_of(invalid)
-        if flaws:
-            raise Invalid([Flaw(f"/params{pointer}", detail) for pointer, detail in flaws])
-        return job_type.host(params)
+            detail = f"there is no job type {job.type!r}; there are {known}"
+            self._flaws.add(f"{pointer}/type", detail)
+            return None
+        pointer += "/params"
+        if _has_more_values(job.params, MAX_VALUES):
+            self._flaws.add(pointer, f"holds more than {MAX_VALUES} values")
+            return None
+        params = self._flaws.checked(job_type.params_model, job.params, pointer)
+        found = job_type.check_params(params) if params else []
+        self._flaws.extend(pointer, found)
+        return job_type.host(params) if params and not found else None
+
+
+def _has_more_values(value: Any, most: int) -> bool:
+    seen, todo = 0, [value]
+    while todo and seen <= most:
+        inner = todo.pop()
+        seen += len(inner)
+        values = inner.values() if isinstance(inner, dict) else inner
+        todo += [one for one in values if isinstance(one, dict | list)]
+    return seen > most
 
 
 def too_many_jobs(bound: int) -> TooLarge:
     return TooLarge(f"a batch has at most {bound} jobs (max_batch_jobs)")
-
-
-def flaws_of(invalid: ValidationError) -> list[Flaw]:
-    return [
-        Flaw(_pointer(error["loc"]), error["msg"])
-        for error in invalid.errors(include_url=False, include_context=False, include_input=False)
-    ]
-
-
-def _pointer(location: tuple[int | str, ...]) -> str:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return "".join(f"/{part}" for part in parts)
 
 
 def from_json(body: Body, catalogue: Catalogue, *, max_jobs: int) -> Submission:
@@ -177,37 +169,24 @@ def from_json(body: Body, catalogue: Catalogue, *, max_jobs: int) -> Submission:
     raw = parse_json(body.all())
     if not isinstance(raw, dict):
         raise Invalid([Flaw("", "the body must be a JSON object with `jobs` in it")])
-    flaws: list[Flaw] = []
-    jobs = raw.get("jobs")
-    if isinstance(jobs, list) and len(jobs) > max_jobs:
+    given = raw.get("jobs")
+    jobs = given if isinstance(given, list) else []
+    if len(jobs) > max_jobs:
         raise too_many_jobs(max_jobs)
-    try:
-        batch: BatchIn | None = BatchIn.model_validate(raw)
-    except ValidationError as invalid:
-        batch, flaws = None, flaws_of(invalid)
+    flaws = Flaws()
+    batch = flaws.checked(BatchIn, raw)
     defaults = batch.defaults if batch else Defaults()
-    inspector = Inspector(catalogue, defaults, max_jobs=max_jobs)
-    specs = [inspector.inspect(job) for job in jobs] if isinstance(jobs, list) else []
-    if batch is None or None in specs:
-        flaws += _found_by(inspector)
-        raise Invalid(flaws, f"{len(flaws)} problems in the batch")
-    return Submission(batch.options(), [spec for spec in specs if spec])
-
-
-def _found_by(inspector: Inspector) -> list[Flaw]:
-    try:
-        inspector.conclude()
-    except Invalid as invalid:
-        # that the list of jobs is missing or empty has been said by the model
-        return [flaw for flaw in invalid.flaws if flaw.pointer != "/jobs"]
-    return []
+    inspector = Inspector(catalogue, defaults, flaws, max_jobs=max_jobs)
+    specs = [spec for spec in map(inspector.inspect, jobs) if spec]
+    flaws.conclude("the batch")
+    return Submission(batch.options() if batch else BatchOptions(), specs)
 
 
 def from_urls(
     body: Body, options: BatchOptions, defaults: Defaults, catalogue: Catalogue, *, max_jobs: int
 ) -> Submission:
     """One URL a line, each a scrape; blank lines are passed over."""
-    inspector = Inspector(catalogue, defaults, max_jobs=max_jobs)
+    inspector = Inspector(catalogue, defaults, Flaws(), max_jobs=max_jobs)
     lines = (_text(line) for line in body.lines())
     jobs = ({"type": "scrape", "params": {"url": line}} for line in lines if line)
     return Submission(options, inspector.specs(jobs))
@@ -217,13 +196,17 @@ def from_ndjson(
     body: Body, options: BatchOptions, defaults: Defaults, catalogue: Catalogue, *, max_jobs: int
 ) -> Submission:
     """One job a line, read as it comes; blank lines are passed over."""
-    inspector = Inspector(catalogue, defaults, max_jobs=max_jobs)
-    return Submission(options, inspector.specs(_json_lines(body, inspector)))
+    inspector = Inspector(catalogue, defaults, Flaws(), max_jobs=max_jobs)
+    return Submission(options, inspector.specs(_json_lines(body, inspector, max_jobs)))
 
 
-def _json_lines(body: Body, inspector: Inspector) -> Iterator[Any]:
+def _json_lines(body: Body, inspector: Inspector, max_jobs: int) -> Iterator[Any]:
+    blank = 0
     for n, line in enumerate(body.lines(), 1):
         if not line.strip():
+            blank += 1
+            if blank > max_jobs:  # a gigabyte of them is a minute's work
+                raise TooLarge(f"there are more than {max_jobs} blank lines (max_batch_jobs)")
             continue
         try:
             yield parse_json(line)
