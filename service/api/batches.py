@@ -23,7 +23,7 @@ from service.api.present import (
 )
 from service.api.submission import Submission, from_json, from_ndjson, from_urls
 from service.errors import Expired, Flaw, Invalid, NotAcceptable, NotFound, UnsupportedMedia
-from service.model import BATCH_ENDED, index_of
+from service.model import BATCH_ENDED, MAX_INDEX_BITS, index_of
 from service.operations import JobPage
 from service.store.submits import Remembered, Sealed
 
@@ -31,6 +31,7 @@ blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
 FORMATS = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 JOB_STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
+MAX_INDEX = (1 << MAX_INDEX_BITS) - 1
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -197,7 +198,8 @@ def _retry_states() -> list[str]:
 
 def _job_page(batch_id: str, status: str | None) -> tuple[JobPage, int | None]:
     """A page of jobs, and the cursor of the next one if there is one."""
-    limit, cursor = query.limit_of(request), query.cursor_of(request)
+    limit = query.limit_of(request)
+    cursor = query.cursor_of(request, most=MAX_INDEX - 1)  # behind the last there is no page
     after = -1 if cursor is None else cursor
     page = operations().list_jobs(batch_id, after=after, limit=limit + 1, status=status)
     shown: Sequence[Row[Any]] = page.jobs[:limit]

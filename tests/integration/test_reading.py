@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service.api.query import cursor
 from service.composition import Service
 from tests.support.api import Api, job
 from tests.support.waiting import eventually
@@ -21,6 +22,10 @@ def ndjson(api: Api, path: str) -> list[Any]:
     response = api.client.get(f"{path}/results", headers={"Accept": "application/x-ndjson"})
     assert response.mimetype == "application/x-ndjson"
     return [json.loads(line) for line in response.text.splitlines()]
+
+
+def pointers(response: Any) -> list[str]:
+    return [error["pointer"] for error in response.json["errors"]]
 
 
 def test_a_batch_shows_all_that_the_contract_names(api: Api) -> None:
@@ -185,6 +190,17 @@ def test_jobs_are_paged_in_submission_order(api: Api) -> None:
     results = pages(api, f"{path}/results?limit=7")
     assert [item["index"] for item in results] == list(range(25))
     assert sorted(item["seq"] for item in results) == list(range(1, 26))
+
+
+@pytest.mark.parametrize("route", ["jobs", "results"])
+def test_a_cursor_beyond_every_job_is_refused(api: Api, route: str) -> None:
+    path = api.submit(job(count=0))
+    for number in (2**24 - 1, 2**24, 2**40, 2**63 - 1):
+        response = api.client.get(f"{path}/{route}?cursor={cursor(number)}")
+        assert response.status_code == 422, number
+        assert pointers(response) == ["/query/cursor"]
+    assert api.get(f"{path}/{route}?cursor={cursor(2**24 - 2)}")["items"] == []
+    assert api.get(f"/v1/batches?cursor={cursor(2**63 - 1)}")["items"]
 
 
 def test_jobs_are_filtered_by_status(api: Api) -> None:
