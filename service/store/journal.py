@@ -104,6 +104,7 @@ class Journal:
         self._writes: list[Pending] = []
         self._texts_since: float | None = None
         self._stopping = False
+        self._closed = False
         self._alone = 0  # pieces of work to write one by one; the journal's thread only
         self._identity: tuple[int, int] | None = None  # of the open file; as _alone
         self._failure: str | None = None  # the journal's thread writes, any thread reads
@@ -135,6 +136,8 @@ class Journal:
             self._thread.join(deadline_s)
             if not self._thread.is_alive():
                 self._thread = None
+        with self._wake:
+            self._closed = True
 
     def write(self, write: Write[T]) -> T:
         """Run ``write`` in the next transaction; returns its value once that is committed.
@@ -156,12 +159,16 @@ class Journal:
 
     def finish(self, node: int, outcome: Outcome) -> None:
         with self._wake:
+            if self._closed:
+                return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
             if len(self._outcomes) == 1:
                 self._wake.notify()
 
     def print(self, text: ConsoleText) -> None:
         with self._wake:
+            if self._closed:
+                return
             self._texts.append(text)
             if self._texts_since is None:
                 self._texts_since = monotonic()
