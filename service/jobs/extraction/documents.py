@@ -34,6 +34,15 @@ class Document(Protocol):
     def find(self, css: str) -> Sequence[Any]:
         """The elements that match, each once, in document order."""
 
+    def key(self, element: Any) -> int:
+        """What tells an element from the others."""
+
+    def parent(self, element: Any) -> Any | None:
+        """The element that holds it."""
+
+    def previous(self, element: Any) -> Any | None:
+        """The element before it that has the same parent."""
+
     def named(self, *tags: str) -> Sequence[Any]:
         """The elements of these names, in document order."""
 
@@ -75,6 +84,18 @@ class LexborDocument:
             return elements
         # A list of selectors gives an element once for each that it matches.
         return list({element.mem_id: element for element in elements}.values())
+
+    def key(self, element: LexborNode) -> int:
+        return element.mem_id
+
+    def parent(self, element: LexborNode) -> LexborNode | None:
+        return element.parent
+
+    def previous(self, element: LexborNode) -> LexborNode | None:
+        before = element.prev
+        while before is not None and not before.is_element_node:
+            before = before.prev
+        return before
 
     def named(self, *tags: str) -> Sequence[LexborNode]:
         return self._page.css(",".join(tags))
@@ -146,6 +167,18 @@ class SoupDocument:
 
     def find(self, css: str) -> Sequence[Tag]:
         return self._page.select(css)
+
+    def key(self, element: Tag) -> int:
+        return id(element)  # the tree holds it as long as the document lives
+
+    def parent(self, element: Tag) -> Tag | None:
+        return element.parent
+
+    def previous(self, element: Tag) -> Tag | None:
+        before = element.previous_sibling
+        while before is not None and not isinstance(before, Tag):
+            before = before.previous_sibling
+        return before
 
     def named(self, *tags: str) -> Sequence[Tag]:
         order = self._in_order()

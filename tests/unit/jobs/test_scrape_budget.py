@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from typing import get_args
 
 import pytest
@@ -11,6 +12,7 @@ from service.errors import JobFailed
 from service.jobs.extraction.budget import FLOOR_S, Budget
 from service.jobs.extraction.extract import Parser, Part, Request, extract
 from service.jobs.extraction.selectors import Selector
+from service.jobs.extraction.text import MAX_COMBINING, clean
 
 ALL = frozenset(get_args(Part))
 
@@ -103,3 +105,18 @@ def test_a_spent_budget_says_so() -> None:
     budget.limit_s = -1.0
     with pytest.raises(JobFailed, match="CPU time"):
         budget.check()
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0344\u0316", "\u0f72\u0f71"])
+@pytest.mark.parametrize("head", ["<title>a", "<h1>a", "<a href=x>a", "<p>a", "<html lang='a"])
+def test_combining_characters_in_a_row_are_put_in_order_in_time(head: str, marks: str) -> None:
+    html = head + marks * 200_000  # unguarded 2 minutes
+    started = time.thread_time()
+    extract(html, "http://example.com/", Request(ALL), lambda: None)
+    assert time.thread_time() - started < SLACK * FLOOR_S
+
+
+def test_no_language_loses_its_combining_characters() -> None:
+    words = "Việt ngữ, हिन्दी, ภาษาไทย, בְּרֵאשִׁית, a" + "\u0301" * MAX_COMBINING
+    assert clean(words) == unicodedata.normalize("NFC", words)
+    assert clean("a" + "\u0316" * (MAX_COMBINING + 1)) == "a" + "\u0316" * MAX_COMBINING

@@ -178,3 +178,23 @@ def test_what_the_operator_allows_is_not_a_flaw() -> None:
 def test_the_params_have_a_json_schema_and_an_example_that_fits() -> None:
     assert ScrapeParams.model_json_schema()["required"] == ["url"]
     ScrapeParams.model_validate_json(json.dumps(Scrape.example))
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        "p:not(a b c)", "p:is(a ~ b ~ c)", "p:is(a :is(b c))", "p:nth-child(2 of a b c)",
+        "p:where(x, a b c)", "p:has(a b c)", "p:NOT(a b c)", "a:not(b, :is(c :not(d e)))",
+    ],
+)  # fmt: skip
+def test_selectors_in_brackets_leave_little_to_choose(css: str) -> None:
+    [flaw] = submit_flaws(select={"x": css})
+    assert "in brackets" in flaw.detail or "nested" in flaw.detail
+
+
+@pytest.mark.parametrize(
+    "css",
+    ["p:not(a b)", "p:not(a b, c d)", "a b c d e:not(f > g + h)", "li:nth-child(2n + 1) a b c d"],
+)
+def test_selectors_may_combine_as_people_do(css: str) -> None:
+    assert submit_flaws(select={"x": css}) == []
