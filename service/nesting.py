@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 MAX_DEPTH = 64
 """Levels of nesting that are taken from clients and from job types."""
@@ -23,3 +25,24 @@ def nests_too_deep(text: bytes) -> bool:
     return bool(bare) and all(
         bare.count(a) == bare.count(b) for a, b in ((b"[", b"]"), (b"{", b"}"))
     )
+
+
+def value_nests_too_deep(value: Any) -> bool:
+    """The same of a value that is JSON already."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [part for whole in level for part in _parts(whole)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """What is nested in it and may nest further."""
+    if isinstance(value, dict):
+        inside: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        inside = value
+    else:
+        return ()
+    return [part for part in inside if isinstance(part, dict | list | tuple)]

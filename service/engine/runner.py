@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.jobs.catalogue import Catalogue
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
-from service.nesting import MAX_DEPTH, nests_too_deep
+from service.nesting import MAX_DEPTH, value_nests_too_deep
 from service.store.store import Store
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
@@ -167,7 +167,7 @@ class Runner:
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
-        if nests_too_deep(text.encode()):
+        if value_nests_too_deep(result):
             raise JobFailed("bad_result", f"the result nests deeper than {MAX_DEPTH} levels")
         if size > self._limits.max_result_bytes:
             bound = f"{self._limits.max_result_bytes} bytes (max_result_bytes)"
@@ -227,7 +227,7 @@ def _error_text(failed: JobFailed) -> str:
     try:
         text = _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
         encoded = text.encode()
-        if len(encoded) <= MOST_ERROR_BYTES and not nests_too_deep(encoded):
+        if len(encoded) <= MOST_ERROR_BYTES and not value_nests_too_deep(failed.extra):
             return text
     except (TypeError, ValueError, RecursionError):
         pass

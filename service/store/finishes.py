@@ -12,7 +12,13 @@ from sqlalchemy import insert, null, select, update
 from service.model import ConsoleText, Ending, JobState, Outcome, batch_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
+from service.store.statements import FINISH_ROW
 from service.store.transaction import Transaction
+
+RESULT = FINISH_ROW.index("result")
+
+LARGE = 1_000
+"""Characters of a result above which quoting it once more costs more than a step of its own."""
 
 _TERMINAL = {
     Ending.SUCCEEDED: JobState.SUCCEEDED,
@@ -65,10 +71,7 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
         seqs[entry.key] += 1
         rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
     tx.cursor.execute("SAVEPOINT ends")
-    cursor = tx.sql.finish_jobs.run(
-        tx.cursor, {"me": node, "rows": json.dumps(rows, ensure_ascii=False)}
-    )
-    if cursor.rowcount != len(rows):
+    if _run_finishes(tx, rows, node=node) != len(rows):
         tx.cursor.execute("ROLLBACK TO ends")
         return False
     tx.cursor.execute("RELEASE ends")
@@ -77,13 +80,20 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
     return True
 
 
+def _run_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) -> int:
+    """Returns how many the fence let through."""
+    if sum(len(row[RESULT] or "") for row in rows) > LARGE * len(rows):
+        names = [f"its_{name}" for name in FINISH_ROW]
+        binds = [{**dict(zip(names, row, strict=True)), "me": node} for row in rows]
+        return int(tx.sql.finish_large_jobs.run_many(tx.cursor, binds).rowcount)
+    text = json.dumps(rows, ensure_ascii=False)
+    return int(tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": text}).rowcount)
+
+
 def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:
     """End one job, if it still is this node's."""
     row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
-    cursor = tx.sql.finish_jobs.run(
-        tx.cursor, {"me": node, "rows": json.dumps([row], ensure_ascii=False)}
-    )
-    if cursor.rowcount == 1:
+    if _run_finishes(tx, [row], node=node) == 1:
         _count_end(tx, entry, outcome, state)
 
 

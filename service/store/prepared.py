@@ -28,8 +28,9 @@ class Prepared:
         """Execute with the binds; returns the cursor."""
         return cursor.execute(self.sql, self._row(binds))
 
-    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        cursor.executemany(self.sql, [self._row(row) for row in rows])
+    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """Execute once for each row; returns the cursor, whose rowcount is the sum."""
+        return cursor.executemany(self.sql, [self._row(row) for row in rows])
 
     def _row(self, binds: Mapping[str, Any]) -> Any:
         if self._fixed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Executable,
     Select,
     bindparam,
@@ -61,7 +62,9 @@ class Statements:
         self.wake_jobs = Prepared(_wake_jobs(), dialect)
         self.hosts = HostStatements(dialect)
         self.suspects = Prepared(_suspects(), dialect)
-        self.finish_jobs = Prepared(_finish_jobs(), dialect)
+        self.finish_jobs = Prepared(_finish(fields(*FINISH_ROW)), dialect)
+        one: dict[str, ColumnElement[Any]] = {name: bindparam(f"its_{name}") for name in FINISH_ROW}
+        self.finish_large_jobs = Prepared(_finish(one), dialect)
 
 
 def _insert_jobs() -> Executable:
@@ -182,21 +185,20 @@ def _wake_jobs() -> Executable:
     )
 
 
-def _finish_jobs() -> Executable:
-    """Rows as FINISH_ROW.
+def _finish(values: dict[str, ColumnElement[Any]]) -> Executable:
+    """``values`` are those of FINISH_ROW.
 
     The fence: a finish by anyone but the owner of this very attempt changes nothing.
     """
-    place = {name: position for position, name in enumerate(FINISH_ROW)}
-    given = fields(*FINISH_ROW[:-2])
+    changes = {name: value for name, value in values.items() if name not in ("key", "attempt")}
     return (
         update(jobs)
         .where(
-            jobs.c.key == field(place["key"]),
+            jobs.c.key == values["key"],
             jobs.c.state == "running",
             # + 0: or else SQLite looks through all running jobs for each row, by their index
             jobs.c.owner + 0 == bindparam("me"),
-            jobs.c.attempt == field(place["attempt"]),
+            jobs.c.attempt == values["attempt"],
         )
-        .values(given)
+        .values(changes)
     )
