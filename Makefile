@@ -43,6 +43,15 @@ ci: check test ## What CI runs: check, then test.
 bench: .venv/.dev ## Measure throughput on this machine.
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+.PHONY: bench-scrape
+bench-scrape: .venv/.dev build/peers/.made ## Measure scrapes beside other tools (needs nginx and Debian's docs).
+	$(BIN)/python -m tests.benchmarks.scrape --python build/peers/bin/python $(ARGS)
+
+build/peers/.made: tests/benchmarks/scrape/requirements.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	touch $@
+
 .PHONY: image-test
 image-test: .venv/.made ## Build the image and prove that it works (Debian, root, buildah; no Docker).
 	$(BIN)/python -m tests.image $(ARGS)
