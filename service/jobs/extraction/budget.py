@@ -1,17 +1,20 @@
 """How much CPU a page may cost: at most a second for each MB, whoever wrote the page.
 
-A parser in C can't be interrupted. lexbor takes quadratic time for two things: elements nested
-in each other (it walks up the open ones) and different attributes on one tag (it compares
-them). So the cost of a page is bounded from above before it is parsed, by counting; the bound
-ignores end tags, which hostile markup can fake. A page over its bound is not refused yet, it
-may be just long: it is parsed by growing pieces, and each must have been cheap enough.
+A parser in C can't be interrupted. lexbor takes quadratic time for tags of any kind in a deep
+tree (it walks up the open elements) and for different attributes on one tag (it compares them),
+and quadratic memory for formatting elements that are never closed (HTML has it open all of them
+again in each block: 42 KB of ``<s id=N><dd>`` become 1.6 GB). So the cost of a page is bounded
+from above before it is parsed, by counting; the bound ignores end tags, which hostile markup
+can fake. A page over its bound is not refused yet, it may be just long: it is parsed by growing
+pieces, and each must have been cheap enough. lxml takes the page in pieces by itself.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -20,22 +23,38 @@ from service.errors import JobFailed
 FLOOR_S: Final = 0.5
 S_PER_CHAR: Final = 1e-6
 
-# Measured with lexbor of selectolax 1.0, times two: seconds for the square of nested start
-# tags, and of different attributes on one tag.
-_S_PER_NESTED_SQUARED: Final = 3.4e-9
+# Measured with lexbor of selectolax 1.0, and half as much again or more: seconds for the square
+# of tags, and of different attributes on one tag.
+_S_PER_TAG_SQUARED: Final = 2.4e-9
 _S_PER_ATTRIBUTE_SQUARED: Final = 3.2e-9
 
 # An attribute takes a separator, and n different names are three characters long on average
 # as soon as n is large.
 _CHARS_PER_ATTRIBUTE: Final = 4
 
-# Seconds for each element by Beautiful Soup, which is linear but slow.
-_SOUP_S_PER_ELEMENT: Final = 15e-6
+# What stays in HTML's list of active formatting elements until it is closed, and is opened
+# again in every block; of equal ones three at most. (Of <a> and <nobr> there is one at most.)
+_FORMATTING = re.compile(
+    r"<(?:b|big|code|em|font|i|s|small|strike|strong|tt|u)(?=[\s/>])[^>]*+", re.IGNORECASE
+)
+_EQUAL_AT_MOST: Final = 3
+
+# Elements that formatting may make of a page without further ado, and that each piece may add
+# to the last: some 180 bytes each, so 60 and 16 MB, and more for long pages.
+_CALM_ELEMENTS: Final = 350_000
+_CALM_ELEMENTS_PER_CHAR: Final = 0.3
+_ELEMENTS_PER_PIECE: Final = 90_000
+_ELEMENTS_PER_PIECE_PER_CHAR: Final = 0.15
+_FEWEST_TAGS_PER_PIECE: Final = 64
+
+# A piece that takes longer has made elements by the hundred thousand. Real pages take a third.
+_PIECE_S: Final = 0.05
+_PIECE_S_PER_CHAR: Final = 6e-8
 
 # A ">" inside a quoted value: the only way for a tag to reach past one.
 _QUOTED_GT = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 
-_START = re.compile("<(?!/)")
+_TAG = re.compile("<")
 
 # Closes whatever tag is open at the end of a piece: in no quotes, in single or in double ones.
 _CLOSING: Final = "'\">"
@@ -61,14 +80,8 @@ class Budget:
 
 
 def count_elements(html: str) -> int:
-    """No parser makes more elements of the page than about this."""
+    """As many start tags as the page may hold, and comments."""
     return html.count("<") - html.count("</")
-
-
-def afford_soup(html: str, budget: Budget) -> None:
-    """Return if Beautiful Soup can read the page in the budget. Raises ``parse_budget`` if not."""
-    if count_elements(html) * _SOUP_S_PER_ELEMENT > budget.limit_s:
-        raise budget.spent()
 
 
 def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> None:
@@ -77,23 +90,44 @@ def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> 
     The pieces may take half of the budget, and are cut so that what each adds should take no
     more than a quarter: a hostile page is found out before the whole is spent.
     """
-    share_s = budget.limit_s / 4
-    nested_at_most = int((share_s / _S_PER_NESTED_SQUARED) ** 0.5)
-    attributes_at_most = int((share_s / _S_PER_ATTRIBUTE_SQUARED) ** 0.5)
-    ends: set[int] = set()
-    if count_elements(html) > nested_at_most:
-        ends.update(match.start() for match in _every(nested_at_most, html))
-    step = attributes_at_most * _CHARS_PER_ATTRIBUTE
-    if _may_hold_a_tag_of(step, html):
-        ends.update(range(step, len(html), step))
+    tags = html.count("<")
+    calm, ends = _ends_by_formatting(html, tags)
+    ends |= _ends_by_depth(html, tags, budget) | _ends_by_attributes(html, budget)
     for end in sorted(ends):
+        started = time.thread_time()
         parse(html[:end] + _CLOSING)
         budget.check(share=0.5)
+        if not calm and time.thread_time() - started > _PIECE_S + end * _PIECE_S_PER_CHAR:
+            raise budget.spent()
 
 
-def _every(n: int, html: str) -> Iterator[re.Match[str]]:
-    """Each n-th start tag."""
-    return islice(_START.finditer(html), n, None, n)
+def _ends_by_depth(html: str, tags: int, budget: Budget) -> set[int]:
+    at_most = int((budget.limit_s / 4 / _S_PER_TAG_SQUARED) ** 0.5)
+    return _every(at_most, html) if tags > at_most else set()
+
+
+def _ends_by_attributes(html: str, budget: Budget) -> set[int]:
+    at_most = int((budget.limit_s / 4 / _S_PER_ATTRIBUTE_SQUARED) ** 0.5)
+    step = at_most * _CHARS_PER_ATTRIBUTE
+    return set(range(step, len(html), step)) if _may_hold_a_tag_of(step, html) else set()
+
+
+def _ends_by_formatting(html: str, tags: int) -> tuple[bool, set[int]]:
+    """Whether formatting can't make much of the page, and where to cut it if it can."""
+    active = 2  # <a> and <nobr>
+    for tag, count in Counter(_FORMATTING.findall(html)).items():
+        quoted = "'" in tag or '"' in tag
+        whole = not quoted or tag.count("'") % 2 == tag.count('"') % 2 == 0
+        active += min(count, _EQUAL_AT_MOST) if whole else count
+    if tags * active <= _CALM_ELEMENTS + len(html) * _CALM_ELEMENTS_PER_CHAR:
+        return True, set()
+    at_most = int(_ELEMENTS_PER_PIECE + len(html) * _ELEMENTS_PER_PIECE_PER_CHAR) // active
+    return False, _every(max(_FEWEST_TAGS_PER_PIECE, at_most), html)
+
+
+def _every(n: int, html: str) -> set[int]:
+    """Where each n-th tag begins."""
+    return {match.start() for match in islice(_TAG.finditer(html), n, None, n)}
 
 
 def _may_hold_a_tag_of(chars: int, html: str) -> bool:

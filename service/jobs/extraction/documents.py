@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from bs4 import BeautifulSoup, Tag
+from bs4.builder._lxml import LXMLTreeBuilder
 from bs4.element import CData, NavigableString, RubyParenthesisString, RubyTextString
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 _CODE: Final = ("script", "style")
+_PIECE_CHARS: Final = 8 * 1024
 _LINKS: Final = frozenset({"a", "area"})
 
 # Where a reader sees a gap although the source may have none.
@@ -145,6 +147,21 @@ class LexborDocument:
         """Nothing to do: it goes with the last reference."""
 
 
+class _InPieces(LXMLTreeBuilder):
+    """Hands a page to lxml piece by piece, so that there is time to look at the clock."""
+
+    def __init__(self, pause: Callable[[], None]) -> None:
+        super().__init__(multi_valued_attributes=None)
+        self._pause = pause
+
+    def feed(self, markup: Any) -> None:
+        self.parser = self.parser_for(self.soup.original_encoding if self.soup else None)
+        for start in range(0, len(markup), _PIECE_CHARS):
+            self._pause()
+            self.parser.feed(markup[start : start + _PIECE_CHARS])
+        self.parser.close()
+
+
 class SoupDocument:
     """The page by Beautiful Soup, for those who know its reading of odd markup.
 
@@ -155,10 +172,11 @@ class SoupDocument:
     # Text for readers: scripts, styles, comments and the like have types of their own.
     _TEXT: Final = (NavigableString, CData, RubyTextString, RubyParenthesisString)
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: str, pause: Callable[[], None] = lambda: None) -> None:
+        """``pause`` is called while the page is parsed, and may raise."""
         # Behind white space, XHTML and pages of one word do not look to it like XML or the name
         # of a file, which it would warn of.
-        self._page = BeautifulSoup("\n " + html, "lxml", multi_valued_attributes=None)
+        self._page = BeautifulSoup("\n " + html, builder=_InPieces(pause))
         # Their content is no part of the page (HTML, 4.12.3), and lexbor keeps it apart.
         for template in self._page.find_all("template"):
             if not template.decomposed:  # with one that held it

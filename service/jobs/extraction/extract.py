@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from service.jobs.extraction.budget import Budget, afford_lexbor, afford_soup
+from service.jobs.extraction.budget import Budget, afford_lexbor
 from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument, value
 from service.jobs.extraction.links import Resolver
 from service.jobs.extraction.selection import pick
@@ -31,6 +31,8 @@ MAX_META: Final = 200
 MAX_META_NAME_CHARS: Final = 128
 MAX_META_CHARS: Final = 4_096
 MAX_TEXT_CHARS: Final = 200_000
+
+_PARSE_SHARE: Final = 0.8  # of the budget, for Beautiful Soup; reading takes the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,7 @@ def _parsed(html: str, parser: Parser, budget: Budget) -> Document:
     if parser == "lexbor":
         afford_lexbor(html, budget, LexborDocument)
         return LexborDocument(html)
-    afford_soup(html, budget)
-    return SoupDocument(html)
+    return SoupDocument(html, lambda: budget.check(_PARSE_SHARE))
 
 
 class _Reading:

@@ -217,9 +217,11 @@ def cost_s(html: str, parser: Parser) -> tuple[float, str]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (_RUN_S, _RUN_S))
-        os.write(writing, " ".join(map(str, _measured(html, parser))).encode())
-        os._exit(0)
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (_RUN_S, _RUN_S))
+            os.write(writing, " ".join(map(str, _measured(html, parser))).encode())
+        finally:
+            os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         said = pipe.read()
@@ -229,13 +231,16 @@ def cost_s(html: str, parser: Parser) -> tuple[float, str]:
 
 
 def _measured(html: str, parser: Parser) -> tuple[float, str]:
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.thread_time()
     try:
         extract(html, "https://example.com/a/b", Request(frozenset(get_args(Part)), parser), _go_on)
         outcome = "read"
     except JobFailed as failed:
         outcome = failed.error_code
-    return time.thread_time() - started, outcome
+    seconds = time.thread_time() - started
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+    return seconds, f"{outcome} {grown_kib // 1024}"
 
 
 def _go_on() -> None:
@@ -263,7 +268,7 @@ def main() -> None:
                 seconds, outcome = cost_s(html, parser)
                 costs.append((seconds / len(html) * 1e6, seconds, len(html), parser, outcome, name))
     costs.sort(reverse=True)
-    print("| s a MB | s | size | parser | outcome | page |\n|--:|--:|--:|---|---|---|")
+    print("| s a MB | s | size | parser | outcome, MiB | page |\n|--:|--:|--:|---|---|---|")
     for rate, seconds, size, parser, outcome, name in costs[: chosen.worst]:
         print(f"| {rate:.2f} | {seconds:.2f} | {size} | {parser} | {outcome} | `{name[:90]}` |")
 
