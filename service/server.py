@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from ipaddress import ip_address
 from math import ceil
@@ -17,9 +18,12 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http.body import ChunkedReader
+from gunicorn.util import close_graceful
+from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from service.composition import Service, fetch_policy
+from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
 from service.errors import StartRefused, StoreUnavailable
 from service.settings import Settings, load_settings, unknown_variables
@@ -29,6 +33,9 @@ WORKER_CLASS = "service.server.Worker"
 
 STORE_PAUSE_S = 0.5
 
+GREETING_S = 0.01
+"""A request thread waits so long for the first byte of a new connection."""
+
 LAST_ANSWERS_S = 1.5
 """After the drain, for answers that are being sent."""
 
@@ -36,15 +43,13 @@ log = logging.getLogger(__name__)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gthread, with a service in it, and a limit to how long a client may take to ask."""
+    """gthread, with a service in it, and a limit to how long a client may keep a thread waiting."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.settings = settings_of(self.app)
         self.service: Service | None = None
-        # connections whose request is being read -> until when; request threads add and
-        # remove, the main loop looks; single dict operations, so no lock
-        self._reading: dict[TConn, float] = {}
+        self._patience = Patience(self.settings.client_timeout_s, self.settings.threads)
 
     # --- the service ------------------------------------------------------------------------
 
@@ -85,30 +90,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     # --- slow clients -----------------------------------------------------------------------
 
     def handle(self, conn: TConn) -> Any:
-        self._reading[conn] = monotonic() + self.settings.client_timeout_s
+        """Called in a request thread, for each request."""
+        if not conn.initialized and not conn.wait_for_data(GREETING_S):
+            return _DEFER  # the main loop can wait for any number of them
+        if type(conn.sock) is socket.socket:
+            conn.sock = PacedSocket(conn.sock, self._patience)
+        paced = conn.sock if isinstance(conn.sock, PacedSocket) else None  # None: TLS
+        if paced:
+            paced.begin()
         try:
-            return super().handle(conn)
+            kept = super().handle(conn)
+            if not kept:
+                # gunicorn would do it in its main loop, which then waits for the client
+                close_graceful(conn.sock)
+            return kept
         finally:
-            self._reading.pop(conn, None)
+            if paced:
+                paced.end()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        self._reading.pop(conn, None)  # its headers are all there
+        if req.body and isinstance(req.body.reader, ChunkedReader):
+            req.body.reader = ChunkReader(req.body.reader)
         return super().handle_request(req, conn)
-
-    def murder_pending(self) -> None:
-        """Called by the main loop about once a second: stop waiting for headers that drip.
-
-        gunicorn's own timeout is about the main loop, which beats whatever the clients do;
-        without this, as many clients as there are threads stop the worker.
-        """
-        super().murder_pending()
-        now = monotonic()
-        for conn, until in list(self._reading.items()):
-            if until < now and self._reading.pop(conn, 0.0):
-                try:
-                    conn.sock.shutdown(0)  # socket.SHUT_RD: the reading thread sees the end
-                except OSError:
-                    pass
 
 
 class Application(BaseApplication):  # type: ignore[misc]

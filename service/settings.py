@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     insecure_bind: bool = Field(False, description="allow an address other than loopback")
     keepalive_s: int = Field(5, ge=0, le=300, description="how long an idle connection is kept")
     client_timeout_s: float = Field(
-        10.0, gt=0, le=300, description="a client must have sent its headers by then"
+        10.0, gt=0, le=300, description="how late a client may be with sending or reading"
     )
 
     # where state lives

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Request
+from werkzeug.exceptions import ClientDisconnected
 
 from service.errors import Malformed, TooLarge, UnsupportedMedia
 
@@ -72,7 +73,7 @@ class Body:
     def _read_some(self, size: int) -> bytes:
         try:
             return self._stream.read(size)
-        except OSError:
+        except (OSError, ClientDisconnected):
             # nobody may be left to read this; if someone is, it is their body that is wrong
             raise Malformed("the body ends early, comes too slowly, or is badly chunked") from None
 
