@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from service.errors import JobFailed
 
@@ -26,7 +27,11 @@ S_PER_CHAR: Final = 1e-6
 # Measured with lexbor of selectolax 1.0, and half as much again or more: seconds for the square
 # of tags, and of different attributes on one tag.
 _S_PER_TAG_SQUARED: Final = 2.4e-9
+_S_PER_STEP_UP: Final = 8e-9
 _S_PER_ATTRIBUTE_SQUARED: Final = 3.2e-9
+
+# Browsers stop at 512 levels, and no real page comes near.
+_DEEP: Final = 200
 
 # An attribute takes a separator, and n different names are three characters long on average
 # as soon as n is large.
@@ -51,10 +56,15 @@ _FEWEST_TAGS_PER_PIECE: Final = 64
 _PIECE_S: Final = 0.05
 _PIECE_S_PER_CHAR: Final = 6e-8
 
+# Of all but the first of these the attributes are added to the first.
+_GATHERING = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
+_GATHERING_AT_MOST: Final = 64
+
 # A ">" inside a quoted value: the only way for a tag to reach past one.
 _QUOTED_GT = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 
 _TAG = re.compile("<")
+_TEMPLATE = re.compile("<template", re.IGNORECASE)
 
 # Closes whatever tag is open at the end of a piece: in no quotes, in single or in double ones.
 _CLOSING: Final = "'\">"
@@ -84,7 +94,14 @@ def count_elements(html: str) -> int:
     return html.count("<") - html.count("</")
 
 
-def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> None:
+class Parsed(Protocol):
+    """A piece of a page, parsed."""
+
+    def is_deeper_than(self, levels: int) -> bool:
+        """Whether an element is held by more than so many others."""
+
+
+def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], Parsed]) -> None:
     """Return if ``parse(html)`` by lexbor stays in the budget. Raises ``parse_budget`` if not.
 
     The pieces may take half of the budget, and are cut so that what each adds should take no
@@ -92,24 +109,49 @@ def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], object]) -> 
     """
     tags = html.count("<")
     calm, ends = _ends_by_formatting(html, tags)
-    ends |= _ends_by_depth(html, tags, budget) | _ends_by_attributes(html, budget)
-    for end in sorted(ends):
+    ends |= _ends_by_attributes(html, budget)
+    tag_ends = _EndsByDepth(html, tags, budget)
+    end = 0
+    while end := min((one for one in (*ends, tag_ends.next()) if one > end), default=0):
         started = time.thread_time()
-        parse(html[:end] + _CLOSING)
+        tag_ends.learn(end, parse(html[:end] + _CLOSING))
         budget.check(share=0.5)
         if not calm and time.thread_time() - started > _PIECE_S + end * _PIECE_S_PER_CHAR:
             raise budget.spent()
 
 
-def _ends_by_depth(html: str, tags: int, budget: Budget) -> set[int]:
-    at_most = int((budget.limit_s / 4 / _S_PER_TAG_SQUARED) ** 0.5)
-    return _every(at_most, html) if tags > at_most else set()
+class _EndsByDepth:
+    """Where to cut a page next so that the walks up its open elements stay short.
+
+    In a flat tree a piece can at worst become deep by itself; in one that is deep already every
+    tag may walk all the way up.
+    """
+
+    def __init__(self, html: str, tags: int, budget: Budget) -> None:
+        self._piece_s = budget.limit_s / 4
+        self._flat = int((self._piece_s / _S_PER_TAG_SQUARED) ** 0.5)
+        self._starts = [match.start() for match in _TAG.finditer(html)] if tags > self._flat else []
+        # What templates hold is no part of the tree, so its depth says nothing of theirs.
+        self._hides_depth = len(_TEMPLATE.findall(html)) > _DEEP
+        self._passed = 0
+
+    def next(self) -> int:
+        """0 for no more."""
+        ahead = self._passed + self._flat
+        return self._starts[ahead] if ahead < len(self._starts) else 0
+
+    def learn(self, end: int, piece: Parsed) -> None:
+        self._passed = bisect_left(self._starts, end)
+        if self._passed and (self._hides_depth or piece.is_deeper_than(_DEEP)):
+            walks = int(self._piece_s / (_S_PER_STEP_UP * self._passed))
+            self._flat = max(_FEWEST_TAGS_PER_PIECE, min(self._flat, walks))
 
 
 def _ends_by_attributes(html: str, budget: Budget) -> set[int]:
     at_most = int((budget.limit_s / 4 / _S_PER_ATTRIBUTE_SQUARED) ** 0.5)
     step = at_most * _CHARS_PER_ATTRIBUTE
-    return set(range(step, len(html), step)) if _may_hold_a_tag_of(step, html) else set()
+    gathers = len(_GATHERING.findall(html)) > _GATHERING_AT_MOST or _may_hold_a_tag_of(step, html)
+    return set(range(step, len(html), step)) if gathers else set()
 
 
 def _ends_by_formatting(html: str, tags: int) -> tuple[bool, set[int]]:

@@ -120,6 +120,10 @@ class LexborDocument:
     def link_text(self, element: LexborNode) -> str:
         return self.text(element)
 
+    def is_deeper_than(self, levels: int) -> bool:
+        """Whether an element is held by more than so many others."""
+        return self._page.css_first("*" + ">*" * (levels + 1)) is not None
+
     def count_glances(self) -> int:
         """How often a selector may look from one element at another, siblings and descendants."""
         depths: dict[int | None, int] = {None: 0}
