@@ -102,7 +102,9 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
         flaws.append("JOBSPOOL_FETCH_CONTACT: must be printable ASCII, it is sent as a header")
     if flaws:
         raise SettingsInvalid("settings are not valid:\n  " + "\n  ".join(flaws))
-    addresses = AddressPolicy(allow_cidrs=allow, deny_cidrs=deny, ports=ports)
+    addresses = AddressPolicy(
+        allow_cidrs=allow, deny_cidrs=deny, ports=ports, own_ports=frozenset({settings.port})
+    )
     try:
         addresses.self_test()
     except RuntimeError as error:

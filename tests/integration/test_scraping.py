@@ -108,3 +108,15 @@ def test_loopback_is_not_reached_unless_allowed(
     item = scraped(api, url=f"http://localhost:{site.port}/a")
     assert item["error"]["code"] == "blocked_target"
     assert "127.0.0.1" not in str(item["error"])
+
+
+def test_the_service_is_not_sent_to_itself(
+    make_service: Callable[..., Service], site: Site
+) -> None:
+    """Not even where the operator allows loopback: it could post batches to itself."""
+    allow = {"fetch_allow_cidrs": "127.0.0.0/8,::1/128", "fetch_allow_ports": str(site.port)}
+    api = Api(make_service(**allow, port=site.port).app.test_client())
+    assert api.post([job("scrape", url=f"{site.url}/a")]).status_code == 422
+    item = scraped(api, url=f"http://localhost:{site.port}/a")
+    assert item["error"]["code"] == "blocked_target"
+    assert site.arrivals == []
