@@ -142,6 +142,8 @@ class HostileServer:
         try:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+                with self._lock:
+                    self._open.add(connection)
             while self._visit(connection):
                 pass
         except OSError:
