@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from service.api.present import dumps, result_view
+from service.api.present import dumps, result_line, result_view
 from service.operations import JobPage
 
 CSV_COLUMNS = (
@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def ndjson(pages: Iterable[JobPage]) -> Iterator[str]:
     for page in pages:
-        yield "".join(dumps(result_view(page.batch, job)) + "\n" for job in page.jobs)
+        yield "".join(result_line(page.batch, job) + "\n" for job in page.jobs)
 
 
 def csv_rows(pages: Iterable[JobPage]) -> Iterator[str]:

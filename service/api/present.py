@@ -173,14 +173,27 @@ def job_view(batch: Row[Any], job: Row[Any], earlier: Sequence[Row[Any]]) -> dic
 def result_view(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
     """A line of the results: every job has one, ended or not."""
     return {
+        **_result_head(batch, job),
+        "error": _loaded(job.error),
+        "result": _loaded(job.result),
+    }
+
+
+def result_line(batch: Row[Any], job: Row[Any]) -> str:
+    """The same as JSON text, the result spliced in as it is stored: reading a large one only to
+    write it again would cost more than all the rest of an export."""
+    head = dumps(_result_head(batch, job)).removesuffix("}")
+    return f'{head},"error":{job.error or "null"},"result":{job.result or "null"}}}'
+
+
+def _result_head(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
+    return {
         "seq": queries.result_seq(job),
         "index": index_of(job.key),
         "custom_id": job.custom_id,
         "job_id": job_id(batch, job),
         "type": job.type,
         "status": job_status(job),
-        "error": _loaded(job.error),
-        "result": _loaded(job.result),
     }
 
 

@@ -399,3 +399,10 @@ def test_an_internal_error_tells_nothing_of_itself(
     assert response.status_code == 500
     assert "secret" not in response.text
     assert response.json["request_id"]
+
+
+def test_a_line_of_an_export_is_the_item_of_a_page(api: Api) -> None:
+    jobs = [job(count=2), job("raiser", error="JobFailed"), job("returner", kind="unicode")]
+    path = api.submit(*jobs, job("returner", kind="none"))
+    api.ended(path)
+    assert ndjson(api, path) == api.get(f"{path}/results")["items"]
