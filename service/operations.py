@@ -32,9 +32,10 @@ from service.model import (
     job_key,
 )
 from service.settings import Settings
-from service.store import queries
+from service.store import listing, pages, queries
 from service.store.cancels import Cancelled
-from service.store.queries import BatchFilter
+from service.store.listing import BatchFilter
+from service.store.pages import Page
 from service.store.store import Store
 from service.store.submits import Remembered, Sealed
 
@@ -50,6 +51,7 @@ class JobPage(NamedTuple):
     batch: Row[Any]
     jobs: Sequence[Row[Any]]
     earlier: dict[int, list[Row[Any]]]
+    end: int | None = None  # the index behind which the next page begins; None after the last
 
 
 class ExecutorState(NamedTuple):
@@ -212,7 +214,7 @@ class Operations:
         self, wanted: BatchFilter, *, before: int | None, limit: int
     ) -> Sequence[Row[Any]]:
         with self._store.snapshot() as connection:
-            return queries.list_batches(
+            return listing.list_batches(
                 connection, wanted, before=before, limit=limit, now_ms=self._clock.now_ms()
             )
 
@@ -221,31 +223,36 @@ class Operations:
     ) -> JobPage:
         with self._store.snapshot() as connection:
             batch = self._find(connection, batch_id)
-            jobs = queries.list_jobs(connection, batch.key, after=after, limit=limit, status=status)
+            if status == "succeeded" and not batch.succeeded:
+                return JobPage(batch, [], {})
+            jobs, end = pages.jobs_page(
+                connection, batch.key, after=after, limit=limit, status=status
+            )
             earlier = queries.attempts_of(connection, [job.key for job in jobs if job.attempt > 1])
-            return JobPage(batch, jobs, earlier)
+            return JobPage(batch, jobs, earlier, None if end is None else index_of(end))
 
     def job_pages(self, batch_id: str) -> Iterator[JobPage]:
         """Every job in submission order. Each page is a snapshot of its own: a slow reader
         of a huge batch must not hold back the WAL's checkpoint."""
-        after = -1
-        while True:
+        after: int | None = -1
+        while after is not None:
             page = self.list_jobs(batch_id, after=after)
             yield page
-            if len(page.jobs) < PAGE:
-                return
-            after = index_of(page.jobs[-1].key)
+            after = page.end
 
     def console(self, batch_id: str) -> Iterator[str]:
         """What the jobs printed so far, in the order printed, in pieces."""
-        batch, after = self.show_batch(batch_id), 0
-        while True:
+        return self._texts(pages.console_page, self.show_batch(batch_id).key)
+
+    def job_console(self, batch_id: str, index: int) -> Iterator[str]:
+        return self._texts(pages.console_of_job, self.show_job(batch_id, index).jobs[0].key)
+
+    def _texts(self, page_of: Callable[..., Page], key: int) -> Iterator[str]:
+        after: int | None = 0
+        while after is not None:
             with self._store.snapshot() as connection:
-                rows = queries.console_page(connection, batch.key, after=after, limit=PAGE)
+                rows, after = page_of(connection, key, after=after, limit=PAGE)
             yield "".join(row.text for row in rows)
-            if len(rows) < PAGE:
-                return
-            after = queries.console_place(rows[-1])
 
     def show_job(self, batch_id: str, index: int) -> JobPage:
         """One job, as a page. Raises NotFound, Expired."""
@@ -255,16 +262,6 @@ class Operations:
             if job is None:
                 raise NotFound(f"batch {batch_id} has no job {index}")
             return JobPage(batch, [job], queries.attempts_of(connection, [job.key]))
-
-    def job_console(self, batch_id: str, index: int) -> Iterator[str]:
-        key, after = self.show_job(batch_id, index).jobs[0].key, 0
-        while True:
-            with self._store.snapshot() as connection:
-                rows = queries.console_of_job(connection, key, after=after, limit=PAGE)
-            yield "".join(row.text for row in rows)
-            if len(rows) < PAGE:
-                return
-            after = rows[-1].key
 
     def _find(self, connection: Connection, batch_id: str) -> Row[Any]:
         return queries.find_batch(connection, batch_id, self._clock.now_ms())
@@ -310,7 +307,7 @@ class Operations:
             return "more than a quarter of the pool's threads have not returned"
         try:
             with self._store.snapshot() as connection:
-                queries.queue_state(connection)
+                queries.probe(connection)
         except StoreUnavailable as error:
             return error.detail
         return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from sqlalchemy import Row
 
 from service.api import export, query
 from service.api.body import Body, parse_json
@@ -23,7 +22,7 @@ from service.api.present import (
 )
 from service.api.submission import Submission, from_json, from_ndjson, from_urls
 from service.errors import Expired, Flaw, Invalid, NotAcceptable, NotFound, UnsupportedMedia
-from service.model import BATCH_ENDED, MAX_INDEX_BITS, index_of
+from service.model import BATCH_ENDED, MAX_INDEX_BITS
 from service.operations import JobPage
 from service.store.submits import Remembered, Sealed
 
@@ -145,9 +144,9 @@ def delete_batch(batch_id: str) -> Response:
 @blueprint.get("/<batch_id>/jobs")
 def list_jobs(batch_id: str) -> Response:
     query.refuse_unknown(request, ("status", "limit", "cursor"))
-    page, end = _job_page(batch_id, query.choice(request, "status", JOB_STATUSES))
+    page = _job_page(batch_id, query.choice(request, "status", JOB_STATUSES))
     views = [job_view(page.batch, job, page.earlier.get(job.key, [])) for job in page.jobs]
-    return _page(views, end)
+    return _page(views, page.end)
 
 
 @blueprint.get("/<batch_id>/results")
@@ -155,8 +154,8 @@ def list_results(batch_id: str) -> Response:
     query.refuse_unknown(request, ("format", "limit", "cursor"))
     chosen = _format()
     if chosen == "json":
-        page, end = _job_page(batch_id, None)
-        return _page([result_view(page.batch, job) for job in page.jobs], end)
+        page = _job_page(batch_id, None)
+        return _page([result_view(page.batch, job) for job in page.jobs], page.end)
     pages = operations().job_pages(operations().show_batch(batch_id).id)
     lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
     return Response(lines, content_type=f"{FORMATS[chosen]}; charset=utf-8", headers=NO_STORE)
@@ -196,15 +195,12 @@ def _retry_states() -> list[str]:
     )
 
 
-def _job_page(batch_id: str, status: str | None) -> tuple[JobPage, int | None]:
-    """A page of jobs, and the cursor of the next one if there is one."""
+def _job_page(batch_id: str, status: str | None) -> JobPage:
+    """Up to ``limit`` jobs: fewer if they are large. Only ``next`` tells whether there are more."""
     limit = query.limit_of(request)
     cursor = query.cursor_of(request, most=MAX_INDEX - 1)  # behind the last there is no page
     after = -1 if cursor is None else cursor
-    page = operations().list_jobs(batch_id, after=after, limit=limit + 1, status=status)
-    shown: Sequence[Row[Any]] = page.jobs[:limit]
-    more = len(page.jobs) > limit
-    return page._replace(jobs=shown), index_of(shown[-1].key) if more else None
+    return operations().list_jobs(batch_id, after=after, limit=limit, status=status)
 
 
 def _page(items: list[dict[str, Any]], end: int | None) -> Response:

@@ -13,10 +13,10 @@ from flask import Request
 from pydantic import ValidationError
 
 from service.api.flaws import flaws_of
-from service.api.submission import Defaults, OptionsIn
+from service.api.submission import MAX_LABELS, Defaults, OptionsIn
 from service.errors import Flaw, Invalid, Malformed
 from service.model import BatchOptions
-from service.store.queries import BatchFilter
+from service.store.listing import BatchFilter
 
 MAX_LIMIT = 1_000
 DEFAULT_LIMIT = 100
@@ -113,19 +113,19 @@ def batch_filter(request: Request) -> BatchFilter:
         ),
         outcome=choice(request, "outcome", ("succeeded", "partial", "failed", "cancelled")),
         name=request.args.get("name"),
-        label=_label(request),
+        labels=_labels(request),
         created_after_ms=_moment(request, "created_after"),
     )
 
 
-def _label(request: Request) -> tuple[str, str] | None:
-    text = request.args.get("label")
-    if text is None:
-        return None
-    name, separator, value = text.partition("=" if "=" in text else ":")
-    if not separator or not name:
-        raise Invalid([Flaw("/query/label", "must be name=value (or name:value)")])
-    return name, value
+def _labels(request: Request) -> tuple[tuple[str, str], ...]:
+    """Each as name=value or name:value; a batch has to have them all."""
+    given = request.args.getlist("label")
+    found = [text.partition("=" if "=" in text else ":") for text in given]
+    if not all(separator and name for name, separator, _ in found) or len(given) > MAX_LABELS:
+        detail = f"must be name=value (or name:value), at most {MAX_LABELS} of them"
+        raise Invalid([Flaw("/query/label", detail)])
+    return tuple((name, value) for name, _, value in found)
 
 
 def _moment(request: Request, name: str) -> int | None:
@@ -151,6 +151,8 @@ def options_of(request: Request) -> tuple[BatchOptions, Defaults]:
     labels = [text.partition("=") for text in request.args.getlist("label")]
     if labels:
         given["labels"] = {name: value for name, _, value in labels}
+        if len(given["labels"]) < len(labels):
+            raise Invalid([Flaw("/query/label", "gives a name more than once")])
     try:
         return OptionsIn.model_validate(given).options(), Defaults.model_validate(defaults)
     except ValidationError as invalid:

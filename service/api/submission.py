@@ -17,6 +17,7 @@ from service.model import BatchOptions, Executor, JobSpec, PrintLock
 MAX_TIMEOUT_S = 86_400
 MAX_ATTEMPTS = 20
 MAX_WORKERS = 10_000
+MAX_LABELS = 20
 MAX_VALUES = 100_000
 """Values in one job's params: checking them costs a kilobyte for each that is wrong."""
 
@@ -50,7 +51,7 @@ class OptionsIn(Strict):
     """What a batch may choose."""
 
     name: str | None = Field(None, max_length=200)
-    labels: dict[Label, Label] = Field(default_factory=dict, max_length=20)
+    labels: dict[Label, Label] = Field(default_factory=dict, max_length=MAX_LABELS)
     executor: Annotated[Executor, Field(strict=False)] = Executor.POOL
     max_workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
     lock: Annotated[PrintLock, Field(strict=False)] = PrintLock.LINE

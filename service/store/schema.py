@@ -96,6 +96,7 @@ SUSPECT = f"crashes >= {SUSPECT_CRASHES}"
 QUEUED = "state = 'queued'"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
+UNHAPPY = "state IN ('failed', 'cancelled')"
 AT_HOME = "home IS NOT NULL"
 # jobs that wait for a moment, and those that wait for another job of their host to end
 DUE = "state = 'waiting' AND due_ms IS NOT NULL"
@@ -116,7 +117,9 @@ _partial(
 _partial("batches_at_home", batches.c.home, where=AT_HOME)
 _partial("batches_expiring", batches.c.expires_ms, where="expires_ms IS NOT NULL")
 _partial("batches_by_name", batches.c.name, batches.c.key, where="name IS NOT NULL")
+_partial("batches_by_outcome", batches.c.outcome, batches.c.key, where="outcome IS NOT NULL")
 Index("batches_by_status", batches.c.status, batches.c.key)
+Index("batches_by_creation", batches.c.created_ms, batches.c.key)
 
 labels = Table(
     "labels",
@@ -164,7 +167,7 @@ _partial("jobs_due", jobs.c.due_ms, where=DUE)
 _partial("jobs_parked", jobs.c.host, jobs.c.key, where=PARKED)
 _partial("jobs_running", jobs.c.owner, jobs.c.key, where=RUNNING)
 _partial("jobs_suspect", jobs.c.state, jobs.c.key, where=SUSPECT)
-_partial("jobs_unhappy", jobs.c.state, jobs.c.key, where="state IN ('failed', 'cancelled')")
+_partial("jobs_unhappy", jobs.c.state, jobs.c.key, where=UNHAPPY)
 _partial("jobs_finished", jobs.c.finish_key, where="finish_key IS NOT NULL")
 
 attempts = Table(

@@ -30,7 +30,7 @@ from service.model import (
     PrintLock,
     index_of,
 )
-from service.store import cancels, queries, upkeep
+from service.store import cancels, listing, pages, queries, upkeep
 from service.store.database import Database
 from service.store.hosts import HostRules
 from service.store.store import Store
@@ -107,7 +107,7 @@ class Kit:
 
     def jobs(self, key: int) -> list[Any]:
         with self.store.snapshot() as connection:
-            return list(queries.list_jobs(connection, key, after=-1, limit=10_000, status=None))
+            return pages.jobs_page(connection, key, after=-1, limit=10_000).rows
 
     def earlier(self, job_key: int) -> list[Any]:
         with self.store.snapshot() as connection:
@@ -169,8 +169,8 @@ def test_a_big_batch_is_not_seen_before_its_last_job_is_in(kit: Kit) -> None:
         for n in range(7_000):
             if n in (4_500, 6_999):
                 with kit.store.snapshot() as connection:
-                    wanted = queries.BatchFilter()
-                    rows = queries.list_batches(
+                    wanted = listing.BatchFilter()
+                    rows = listing.list_batches(
                         connection, wanted, before=None, limit=5, now_ms=kit.clock.now_ms()
                     )
                 seen.append(len(rows))
@@ -474,8 +474,8 @@ def test_the_console_keeps_the_order_of_printing(kit: Kit) -> None:
         kit.store.print(job.key, text + "\n")
     kit.settle()
     with kit.store.snapshot() as connection:
-        whole = queries.console_page(connection, key, after=0, limit=10)
-        own = queries.console_of_job(connection, one.key, after=0, limit=10)
+        whole = pages.console_page(connection, key, after=0, limit=10).rows
+        own = pages.console_of_job(connection, one.key, after=0, limit=10).rows
     assert "".join(row.text for row in whole) == "a\nb\nc\nd\n"
     assert "".join(row.text for row in own) == "a\nc\nd\n"
 

@@ -93,6 +93,15 @@ def upgrade() -> None:
         sqlite_where=sa.text("name IS NOT NULL"),
         postgresql_where=sa.text("name IS NOT NULL"),
     )
+    op.create_index("batches_by_creation", "batches", ["created_ms", "key"], unique=False)
+    op.create_index(
+        "batches_by_outcome",
+        "batches",
+        ["outcome", "key"],
+        unique=False,
+        sqlite_where=sa.text("outcome IS NOT NULL"),
+        postgresql_where=sa.text("outcome IS NOT NULL"),
+    )
     op.create_index("batches_by_status", "batches", ["status", "key"], unique=False)
     op.create_index(
         "batches_claimable",

@@ -1,0 +1,118 @@
+"""Pages of jobs and of console text: bounded in rows, in bytes, and in rows looked through.
+
+Every page goes on behind a key, so the last page costs what the first does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, text, union_all
+
+from service.model import job_key
+from service.store.schema import QUEUED, RUNNING, SEQ_BITS, UNHAPPY, WAITING, console, jobs
+
+PAGE_BYTES = 4 << 20
+"""A page that is over it ends there, so a page may hold less than was asked for. A single row
+may be larger: a result is."""
+
+SCAN = 50_000
+"""Jobs looked through for one page when no index tells which belong in it."""
+
+ATTEMPT_BYTES = 300
+
+
+class Page(NamedTuple):
+    """Rows, and the key behind which the next page begins; None after the last page."""
+
+    rows: list[Row[Any]]
+    end: int | None
+
+
+def jobs_page(
+    connection: Connection, batch_key: int, *, after: int, limit: int, status: str | None = None
+) -> Page:
+    """A batch's jobs in submission order, from index ``after + 1``.
+
+    ``status`` is as clients see it: waiting is queued, a flagged running one cancelling.
+    """
+    first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
+    if status == "succeeded":
+        return _succeeded(connection, first, last, limit)
+    return _page(connection, _of_status(status, first, last), limit, _job_bytes)
+
+
+def console_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
+    """Pieces of a batch's console in the order printed; ``after`` is the key before, or 0."""
+    low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
+    chosen = select(console).where(console.c.key.between(max(low, after + 1), high))
+    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes)
+
+
+def console_of_job(connection: Connection, key: int, *, after: int, limit: int) -> Page:
+    """As ``console_page``, for one job."""
+    chosen = select(console).where(console.c.job_key == key, console.c.key > after)
+    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes)
+
+
+def _page(
+    connection: Connection, chosen: Select[Any], limit: int, weigh: Callable[[Row[Any]], int]
+) -> Page:
+    rows: list[Row[Any]] = []
+    weight = 0
+    # the cursor reads a row when it is asked for it: what does not fit is never read
+    with closing(connection.execute(chosen.limit(limit + 1))) as found:
+        for row in found:
+            weight += weigh(row)
+            if rows and (len(rows) == limit or weight > PAGE_BYTES):
+                return Page(rows, rows[-1].key)
+            rows.append(row)
+    return Page(rows, None)
+
+
+def _job_bytes(job: Row[Any]) -> int:
+    texts = (job.params, job.result, job.error)
+    weight: int = sum(len(one) for one in texts if one) + ATTEMPT_BYTES * (job.attempt + 1)
+    return weight
+
+
+def _text_bytes(piece: Row[Any]) -> int:
+    return len(str(piece.text))
+
+
+def _of_status(status: str | None, first: int, last: int) -> Select[Any]:
+    """In order. States are written out, as in the indexes that then serve."""
+    key: ColumnElement[int] = jobs.c.key
+    if status in ("running", "cancelling"):
+        # + 0: there are few running jobs and may be a million in the batch
+        key = jobs.c.key + 0
+        flag = int(status == "cancelling")
+        chosen = select(jobs).where(text(RUNNING), jobs.c.cancelling == flag)
+    elif status == "queued":
+        within = key.between(first, last)
+        both = union_all(*(select(jobs).where(text(one), within) for one in (QUEUED, WAITING)))
+        rows = both.subquery()
+        return select(rows).order_by(rows.c.key)
+    elif status:
+        chosen = select(jobs).where(text(UNHAPPY), jobs.c.state == status)
+    else:
+        chosen = select(jobs)
+    return chosen.where(key.between(first, last)).order_by(key)
+
+
+def _succeeded(connection: Connection, first: int, last: int, limit: int) -> Page:
+    """Most jobs are: an index of them would cost each finish, so a page looks through a piece
+    of the batch, and may be empty with more to come."""
+    upto = min(last, first + SCAN - 1)
+    chosen = select(jobs).where(jobs.c.state == "succeeded", jobs.c.key.between(first, upto))
+    page = _page(connection, chosen.order_by(jobs.c.key), limit, _job_bytes)
+    if page.end is None and _exists(connection, upto + 1, last):
+        return page._replace(end=upto)
+    return page
+
+
+def _exists(connection: Connection, first: int, last: int) -> bool:
+    found = select(func.min(jobs.c.key)).where(jobs.c.key.between(first, last))
+    return connection.execute(found).scalar() is not None

@@ -1,0 +1,51 @@
+"""Pages are bounded in bytes, and still nothing is left out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from service.store.pages import PAGE_BYTES
+from tests.support.api import Api, job
+
+LARGE = job(count=10_000, name="x" * 90)
+"""Its result is a megabyte."""
+
+
+def pages(api: Api, path: str) -> list[Any]:
+    found = []
+    while path:
+        found.append(api.client.get(path))
+        path = found[-1].json["next"]
+    return found
+
+
+def test_a_page_of_large_results_holds_fewer_than_asked_for(api: Api) -> None:
+    path = api.submit(*[LARGE] * 10)
+    assert api.ended(path)["outcome"] == "succeeded"
+    for route in ("jobs", "jobs?status=succeeded", "results"):
+        found = pages(api, f"{path}/{route}")
+        assert len(found) == 3
+        assert max(len(page.data) for page in found) < 1.1 * PAGE_BYTES
+        assert [item["index"] for page in found for item in page.json["items"]] == list(range(10))
+
+
+def test_a_single_result_over_the_bound_is_a_page_of_its_own(api: Api, monkeypatch: Any) -> None:
+    monkeypatch.setattr("service.store.pages.PAGE_BYTES", 1_000)
+    path = api.submit(LARGE, job(), LARGE)
+    api.ended(path)
+    assert [len(page.json["items"]) for page in pages(api, f"{path}/results")] == [1, 1, 1]
+
+
+def test_exports_and_consoles_are_read_in_bounded_pieces(api: Api) -> None:
+    """Streamed piece by piece; each piece is one page."""
+    path = api.submit(*[LARGE] * 10)
+    api.ended(path)
+    for route in ("results?format=ndjson", "results?format=csv", "console"):
+        response = api.client.get(f"{path}/{route}", buffered=False)
+        sizes = [len(piece) for piece in response.response]
+        assert sum(sizes) > 9_000_000
+        assert max(sizes) < 1.2 * PAGE_BYTES
+    lines = api.client.get(f"{path}/results?format=ndjson").text.splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(10))
+    assert len(api.console(path).splitlines()) == 100_000
