@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Row
 
+from service.json_text import one_line
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, index_of
 from service.store import queries
 from service.store.submits import Accepted
@@ -22,7 +23,7 @@ COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
 
 
 def dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return one_line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

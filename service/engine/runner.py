@@ -22,8 +22,8 @@ from service.errors import (
     JobTimedOut,
 )
 from service.jobs.catalogue import Catalogue
+from service.json_text import MAX_DEPTH, one_line, value_nests_too_deep
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
-from service.nesting import MAX_DEPTH, value_nests_too_deep
 from service.store.store import Store
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
@@ -163,7 +163,7 @@ class Runner:
 
     def _encoded(self, result: JsonValue) -> str:
         try:
-            text = _encode(result)
+            text = one_line(_encode(result))
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
@@ -225,14 +225,16 @@ def _error_text(failed: JobFailed) -> str:
     """The error as JSON; what job code put beside code and detail only if it can be stored."""
     code, detail, retryable = str(failed.error_code), str(failed.detail), bool(failed.retryable)
     try:
-        text = _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
+        text = one_line(
+            _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
+        )
         encoded = text.encode()
         if len(encoded) <= MOST_ERROR_BYTES and not value_nests_too_deep(failed.extra):
             return text
     except (TypeError, ValueError, RecursionError):
         pass
     plain = (part.encode("utf-8", "replace").decode() for part in (code[:100], detail[:2000]))
-    return _encode(error_json(*plain, retryable=retryable))
+    return one_line(_encode(error_json(*plain, retryable=retryable)))
 
 
 def _described(error: BaseException) -> str:

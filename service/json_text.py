@@ -1,4 +1,4 @@
-"""How deep JSON nests, told without recursion: so that nobody's stack has to find out."""
+"""What is asked of JSON texts: that they do not nest too deep, and stand on one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 MAX_DEPTH = 64
 """Levels of nesting that are taken from clients and from job types."""
+
+# what str.splitlines and others take for the end of a line, and JSON need not escape
+_LINE_ENDS = re.compile("[\u0085\u2028\u2029]")
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 
@@ -46,3 +49,10 @@ def _parts(value: Any) -> Iterable[Any]:
     else:
         return ()
     return [part for part in inside if isinstance(part, dict | list | tuple)]
+
+
+def one_line(text: str) -> str:
+    """The same JSON, on one line for whoever splits it into lines."""
+    if text.isascii():
+        return text
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
