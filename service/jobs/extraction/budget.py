@@ -39,9 +39,7 @@ _CHARS_PER_ATTRIBUTE: Final = 4
 
 # What stays in HTML's list of active formatting elements until it is closed, and is opened
 # again in every block; of equal ones three at most. (Of <a> and <nobr> there is one at most.)
-_FORMATTING = re.compile(
-    r"<(?:b|big|code|em|font|i|s|small|strike|strong|tt|u)(?=[\s/>])[^>]*+", re.IGNORECASE
-)
+_FORMATTING = re.compile(r"<(?i:b|big|code|em|font|i|s|small|strike|strong|tt|u)(?=[\s/>])[^>]*+")
 _EQUAL_AT_MOST: Final = 3
 
 # Elements that formatting may make of a page without further ado, and that each piece may add
@@ -57,14 +55,14 @@ _PIECE_S: Final = 0.05
 _PIECE_S_PER_CHAR: Final = 6e-8
 
 # Of all but the first of these the attributes are added to the first.
-_GATHERING = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
+_GATHERING = re.compile(r"<(?i:html|body)[\s/]")
 _GATHERING_AT_MOST: Final = 64
 
 # A ">" inside a quoted value: the only way for a tag to reach past one.
 _QUOTED_GT = re.compile(r"""=\s*+(?:"[^">]*+>|'[^'>]*+>)""")
 
 _TAG = re.compile("<")
-_TEMPLATE = re.compile("<template", re.IGNORECASE)
+_TEMPLATE = re.compile("<(?i:template)")
 
 # Closes whatever tag is open at the end of a piece: in no quotes, in single or in double ones.
 _CLOSING: Final = "'\">"

@@ -12,7 +12,8 @@ from bs4.element import CData, NavigableString, RubyParenthesisString, RubyTextS
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
 _CODE: Final = ("script", "style")
-_PIECE_CHARS: Final = 8 * 1024
+_PIECE_CHARS: Final = 2 * 1024
+_NODES_PER_PAUSE: Final = 4_096
 _LINKS: Final = frozenset({"a", "area"})
 
 # Where a reader sees a gap although the source may have none.
@@ -177,7 +178,8 @@ class SoupDocument:
     _TEXT: Final = (NavigableString, CData, RubyTextString, RubyParenthesisString)
 
     def __init__(self, html: str, pause: Callable[[], None] = lambda: None) -> None:
-        """``pause`` is called while the page is parsed, and may raise."""
+        """``pause`` is called while the page is parsed and walked over, and may raise."""
+        self._pause = pause
         # Behind white space, XHTML and pages of one word do not look to it like XML or the name
         # of a file, which it would warn of.
         self._page = BeautifulSoup("\n " + html, builder=_InPieces(pause))
@@ -246,7 +248,9 @@ class SoupDocument:
 
     def _spaced(self, root: Tag) -> Iterator[str]:
         within = [root]
-        for node in root.descendants:
+        for place, node in enumerate(root.descendants):
+            if place % _NODES_PER_PAUSE == 0:
+                self._pause()
             while within[-1] is not node.parent:
                 if within.pop().name in _BLOCKS:
                     yield " "
@@ -262,6 +266,8 @@ class SoupDocument:
         if self._order is None:
             self._order = {}
             for place, node in enumerate(self._page.descendants):
+                if place % _NODES_PER_PAUSE == 0:
+                    self._pause()
                 if isinstance(node, Tag):
                     self._order.setdefault(node.name, []).append((place, node))
         return self._order

@@ -32,8 +32,6 @@ MAX_META_NAME_CHARS: Final = 128
 MAX_META_CHARS: Final = 4_096
 MAX_TEXT_CHARS: Final = 200_000
 
-_PARSE_SHARE: Final = 0.8  # of the budget, for Beautiful Soup; reading takes the rest
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -63,7 +61,7 @@ def _parsed(html: str, parser: Parser, budget: Budget) -> Document:
     if parser == "lexbor":
         afford_lexbor(html, budget, LexborDocument)
         return LexborDocument(html)
-    return SoupDocument(html, lambda: budget.check(_PARSE_SHARE))
+    return SoupDocument(html, budget.check)
 
 
 class _Reading:
