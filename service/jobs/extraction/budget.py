@@ -30,6 +30,9 @@ _S_PER_TAG_SQUARED: Final = 2.4e-9
 _S_PER_STEP_UP: Final = 8e-9
 _S_PER_ATTRIBUTE_SQUARED: Final = 3.2e-9
 
+# Of the budget, what a piece of a deep page may take at worst. The pieces before it take half.
+_PIECE_SHARE: Final = 0.4
+
 # Browsers stop at 512 levels, and no real page comes near.
 _DEEP: Final = 200
 
@@ -102,8 +105,8 @@ class Parsed(Protocol):
 def afford_lexbor(html: str, budget: Budget, parse: Callable[[str], Parsed]) -> None:
     """Return if ``parse(html)`` by lexbor stays in the budget. Raises ``parse_budget`` if not.
 
-    The pieces may take half of the budget, and are cut so that what each adds should take no
-    more than a quarter: a hostile page is found out before the whole is spent.
+    The pieces may take half of the budget, and are cut so that what each adds should take less
+    than the other half: a hostile page is found out before the whole is spent.
     """
     tags = html.count("<")
     calm, ends = _ends_by_formatting(html, tags)
@@ -126,7 +129,7 @@ class _EndsByDepth:
     """
 
     def __init__(self, html: str, tags: int, budget: Budget) -> None:
-        self._piece_s = budget.limit_s / 4
+        self._piece_s = budget.limit_s * _PIECE_SHARE
         self._flat = int((self._piece_s / _S_PER_TAG_SQUARED) ** 0.5)
         self._starts = [match.start() for match in _TAG.finditer(html)] if tags > self._flat else []
         # What templates hold is no part of the tree, so its depth says nothing of theirs.
