@@ -22,7 +22,7 @@ from service.errors import (
     JobTimedOut,
 )
 from service.jobs.catalogue import Catalogue
-from service.json_text import MAX_DEPTH, one_line, value_nests_too_deep
+from service.json_text import MAX_DEPTH, nests_too_deep, one_line
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
 from service.store.store import Store
 
@@ -167,7 +167,7 @@ class Runner:
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
-        if value_nests_too_deep(result):
+        if nests_too_deep(text.encode()):
             raise JobFailed("bad_result", f"the result nests deeper than {MAX_DEPTH} levels")
         if size > self._limits.max_result_bytes:
             bound = f"{self._limits.max_result_bytes} bytes (max_result_bytes)"
@@ -229,7 +229,7 @@ def _error_text(failed: JobFailed) -> str:
             _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
         )
         encoded = text.encode()
-        if len(encoded) <= MOST_ERROR_BYTES and not value_nests_too_deep(failed.extra):
+        if len(encoded) <= MOST_ERROR_BYTES and not nests_too_deep(encoded):
             return text
     except (TypeError, ValueError, RecursionError):
         pass
