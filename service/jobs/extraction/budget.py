@@ -133,7 +133,7 @@ class _EndsByDepth:
         self._flat = int((self._piece_s / _S_PER_TAG_SQUARED) ** 0.5)
         self._starts = [match.start() for match in _TAG.finditer(html)] if tags > self._flat else []
         # What templates hold is no part of the tree, so its depth says nothing of theirs.
-        self._hides_depth = len(_TEMPLATE.findall(html)) > _DEEP
+        self._hides_depth = bool(self._starts) and len(_TEMPLATE.findall(html)) > _DEEP
         self._passed = 0
 
     def next(self) -> int:
@@ -151,18 +151,23 @@ class _EndsByDepth:
 def _ends_by_attributes(html: str, budget: Budget) -> set[int]:
     at_most = int((budget.limit_s / 4 / _S_PER_ATTRIBUTE_SQUARED) ** 0.5)
     step = at_most * _CHARS_PER_ATTRIBUTE
+    if len(html) <= step:
+        return set()
     gathers = len(_GATHERING.findall(html)) > _GATHERING_AT_MOST or _may_hold_a_tag_of(step, html)
     return set(range(step, len(html), step)) if gathers else set()
 
 
 def _ends_by_formatting(html: str, tags: int) -> tuple[bool, set[int]]:
     """Whether formatting can't make much of the page, and where to cut it if it can."""
+    calm = _CALM_ELEMENTS + len(html) * _CALM_ELEMENTS_PER_CHAR
+    if tags * tags / 4 <= calm:  # half of them formatting, the other half blocks
+        return True, set()
     active = 2  # <a> and <nobr>
     for tag, count in Counter(_FORMATTING.findall(html)).items():
         quoted = "'" in tag or '"' in tag
         whole = not quoted or tag.count("'") % 2 == tag.count('"') % 2 == 0
         active += min(count, _EQUAL_AT_MOST) if whole else count
-    if tags * active <= _CALM_ELEMENTS + len(html) * _CALM_ELEMENTS_PER_CHAR:
+    if tags * active <= calm:
         return True, set()
     at_most = int(_ELEMENTS_PER_PIECE + len(html) * _ELEMENTS_PER_PIECE_PER_CHAR) // active
     return False, _every(max(_FEWEST_TAGS_PER_PIECE, at_most), html)
