@@ -6,10 +6,18 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
 
 from service.api.body import Body, parse_json
 from service.api.flaws import Flaws
+from service.api.present import dumps
 from service.errors import Flaw, Invalid, Malformed, TooLarge
 from service.jobs.catalogue import Catalogue
 from service.model import BatchOptions, Executor, JobSpec, PrintLock
@@ -17,7 +25,9 @@ from service.model import BatchOptions, Executor, JobSpec, PrintLock
 MAX_TIMEOUT_S = 86_400
 MAX_ATTEMPTS = 20
 MAX_WORKERS = 10_000
-MAX_LABELS = 20
+MAX_LABELS = 8
+MAX_SHOWN = 128
+"""Bytes of a batch's name and labels as JSON: they stand in each answer to a poll."""
 MAX_VALUES = 100_000
 """Values in one job's params: checking them costs a kilobyte for each that is wrong."""
 
@@ -47,11 +57,20 @@ class Defaults(Strict):
     max_attempts: Attempts | None = None
 
 
+def _small(labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    shown = dumps([info.data.get("name"), labels])
+    if len(shown.encode()) > MAX_SHOWN:
+        raise ValueError(f"name and labels are more than {MAX_SHOWN} bytes of JSON together")
+    return labels
+
+
 class OptionsIn(Strict):
     """What a batch may choose."""
 
-    name: str | None = Field(None, max_length=200)
-    labels: dict[Label, Label] = Field(default_factory=dict, max_length=MAX_LABELS)
+    name: str | None = Field(None, max_length=100)
+    labels: Annotated[dict[Label, Label], AfterValidator(_small)] = Field(
+        default_factory=dict, max_length=MAX_LABELS
+    )
     executor: Annotated[Executor, Field(strict=False)] = Executor.POOL
     max_workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
     lock: Annotated[PrintLock, Field(strict=False)] = PrintLock.LINE
