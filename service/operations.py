@@ -32,12 +32,12 @@ from service.model import (
     job_key,
 )
 from service.settings import Settings
-from service.store import listing, pages, queries
+from service.store import listing, pages, queries, submits
 from service.store.cancels import Cancelled
 from service.store.listing import BatchFilter
 from service.store.pages import Page
 from service.store.store import Store
-from service.store.submits import Remembered, Sealed
+from service.store.submits import Accepted, Remembered, Sealed
 
 POLL_S = 0.2
 """How often a waiting request looks: another process may have ended the batch."""
@@ -155,11 +155,15 @@ class Operations:
             with self._keys_lock:
                 self._keys.discard(key_hash)
 
-    def retry(self, batch_id: str, states: Sequence[str]) -> Sealed:
+    def retry(
+        self, batch_id: str, states: Sequence[str], remember: Remembered | None = None
+    ) -> Sealed:
         """Make a new batch of those jobs of an ended batch that are in these states.
 
-        Raises BatchActive, NothingToRetry.
+        Raises BatchActive, NothingToRetry, and what ``submit`` raises.
         """
+        if remember and (before := self._recall(remember)):
+            return Sealed(before, replayed=True)
         batch = self.show_batch(batch_id)
         if batch.status not in BATCH_ENDED:
             raise BatchActive("a batch that has not ended can't be retried: wait or cancel it")
@@ -173,7 +177,11 @@ class Operations:
             ttl_s=batch.ttl_s,
             retry_of=batch.id,
         )
-        return self.submit(options, self._specs_of(batch, states))
+        return self.submit(options, self._specs_of(batch, states), lambda: remember)
+
+    def _recall(self, remember: Remembered) -> Accepted | None:
+        with self._store.snapshot() as connection:
+            return submits.recall(connection, remember, self._clock.now_ms())
 
     def _specs_of(self, batch: Row[Any], states: Sequence[str]) -> Iterator[JobSpec]:
         found = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from service.api import query
 from service.api.context import operations
 from service.api.present import presented
 from service.api.problems import problem
@@ -32,6 +33,7 @@ LIMITS = (
 
 @blueprint.get("/v1/job-types")
 def list_job_types() -> Response:
+    query.refuse_unknown(request, ())
     items = [
         {
             "name": job_type.name,
@@ -46,6 +48,7 @@ def list_job_types() -> Response:
 
 @blueprint.get("/v1/executor")
 def show_executor() -> Response:
+    query.refuse_unknown(request, ())
     state = operations().executor_state()
     settings = operations().settings
     limits = {name: getattr(settings, name) for name in LIMITS}

@@ -75,7 +75,7 @@ def _remembered(key_hash: str | None, body: Body) -> Callable[[], Remembered | N
     Called once the body has been read to its end, and not on this request's thread.
     """
     options = sorted((n, v) for n, v in request.args.items(multi=True) if n != "wait")
-    asked = f"{request.mimetype}?{urlencode(options)}"
+    asked = f"{request.path}{request.mimetype}?{urlencode(options)}"
 
     def remembered() -> Remembered | None:
         if key_hash is None:
@@ -137,6 +137,7 @@ def show_batch(batch_id: str) -> Response:
 
 @blueprint.delete("/<batch_id>")
 def delete_batch(batch_id: str) -> Response:
+    query.refuse_unknown(request, ())
     operations().delete_batch(batch_id)
     return Response(status=204)
 
@@ -171,6 +172,7 @@ def show_console(batch_id: str) -> Response:
 
 @blueprint.post("/<batch_id>/cancel")
 def cancel_batch(batch_id: str) -> Response:
+    query.refuse_unknown(request, ())
     cancelled, had_ended = operations().cancel_batch(batch_id)
     view = {"cancelled_queued": cancelled.queued, "still_running": cancelled.running}
     return presented(view, 200 if had_ended else 202, NO_STORE)
@@ -178,12 +180,16 @@ def cancel_batch(batch_id: str) -> Response:
 
 @blueprint.post("/<batch_id>/retry")
 def retry_batch(batch_id: str) -> Response:
-    states = _retry_states()
-    return _answer(operations().retry(batch_id, states), None)
+    query.refuse_unknown(request, ())
+    key_hash = query.idempotency_key(request)
+    body = Body(request, limit=65_536, limit_name="of this route")
+    states = _retry_states(body.all())
+    with operations().key_in_flight(key_hash):
+        again = operations().retry(batch_id, states, _remembered(key_hash, body)())
+    return _answer(again, None)
 
 
-def _retry_states() -> list[str]:
-    body = Body(request, limit=65_536, limit_name="of this route").all()
+def _retry_states(body: bytes) -> list[str]:
     raw = parse_json(body) if body else {}
     allowed = ("failed", "cancelled", "succeeded")
     states = raw.get("status", ["failed", "cancelled"]) if isinstance(raw, dict) else None
@@ -206,7 +212,8 @@ def _job_page(batch_id: str, status: str | None) -> JobPage:
 def _page(items: list[dict[str, Any]], end: int | None) -> Response:
     headers, link = dict(NO_STORE), None
     if end is not None:
-        args = {**request.args.to_dict(), "cursor": query.cursor(end)}
+        args = [(n, v) for n, v in request.args.items(multi=True) if n != "cursor"]
+        args.append(("cursor", query.cursor(end)))
         link = f"{request.path}?{urlencode(args)}"
         headers["Link"] = f'<{link}>; rel="next"'
     return presented({"items": items, "next": link}, 200, headers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from service.api import query
 from service.api.batches import NO_STORE
 from service.api.context import operations
 from service.api.present import job_view, presented, result_view
@@ -20,11 +21,13 @@ _JOB_ID = re.compile(r"([0-9a-f-]{36})\.(0|[1-9][0-9]{0,8})")
 
 @blueprint.get("/<job_id>")
 def show_job(job_id: str) -> Response:
+    query.refuse_unknown(request, ())
     return _presented(operations().show_job(*_parts(job_id)))
 
 
 @blueprint.get("/<job_id>/result")
 def show_result(job_id: str) -> Response:
+    query.refuse_unknown(request, ())
     page = operations().show_job(*_parts(job_id))
     job = page.jobs[0]
     if job.state not in ENDED:
@@ -34,6 +37,7 @@ def show_result(job_id: str) -> Response:
 
 @blueprint.get("/<job_id>/console")
 def show_job_console(job_id: str) -> Response:
+    query.refuse_unknown(request, ())
     batch_id, index = _parts(job_id)
     operations().show_job(batch_id, index)
     text = operations().job_console(batch_id, index)
@@ -42,6 +46,7 @@ def show_job_console(job_id: str) -> Response:
 
 @blueprint.post("/<job_id>/cancel")
 def cancel_job(job_id: str) -> Response:
+    query.refuse_unknown(request, ())
     batch_id, index = _parts(job_id)
     had_ended = operations().show_job(batch_id, index).jobs[0].state in ENDED
     return _presented(operations().cancel_job(batch_id, index), 200 if had_ended else 202)

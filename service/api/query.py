@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from flask import Request
 from pydantic import ValidationError
 
-from service.api.flaws import flaws_of
+from service.api.flaws import Flaws, flaws_of, pointer_of
 from service.api.submission import MAX_LABELS, Defaults, OptionsIn
 from service.errors import Flaw, Invalid, Malformed
 from service.model import BatchOptions
@@ -35,16 +35,20 @@ class Wait(NamedTuple):
 
 def refuse_unknown(request: Request, known: Iterable[str]) -> None:
     """An unknown or repeated parameter is an error: a misspelt one would be ignored silently."""
-    allowed = sorted(known)
-    flaws = [
-        Flaw(f"/query/{name}", f"there is no such parameter; there are {', '.join(allowed)}")
-        if name not in allowed
-        else Flaw(f"/query/{name}", "given more than once")
-        for name, values in request.args.lists()
-        if name not in allowed or (len(values) > 1 and name != "label")
-    ]
-    if flaws:
-        raise Invalid(flaws)
+    flaws = Flaws()
+    for name, values in request.args.lists():
+        if flaw := _flaw_of(name, values, sorted(known)):
+            flaws.add("/query" + pointer_of((name,)), flaw)
+    flaws.conclude("the query")
+
+
+def _flaw_of(name: str, values: list[str], known: list[str]) -> str | None:
+    if name not in known:
+        there = f"there are {', '.join(known)}" if known else "this route has none"
+        return f"there is no such parameter; {there}"
+    if len(values) > 1 and name != "label":
+        return "given more than once"
+    return "holds NUL" if any("\0" in value for value in values) else None
 
 
 def wait_of(request: Request, *, most_s: float) -> Wait | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.errors import KeyReused, QueueFull, StoreUnavailable
 from service.model import (
@@ -124,7 +124,7 @@ def seal(
     ``most_queued``; the staged batch is then the caller's to ``disown``.
     """
     if remember:
-        before = _recall(tx, remember)
+        before = recall(tx.connection, remember, tx.now_ms)
         if before is not None:
             disown(tx, batch_key)
             return Sealed(before, replayed=True)
@@ -152,6 +152,8 @@ def _keep(tx: Transaction, remember: Remembered, accepted: Accepted, *, expires_
     """The answer is kept with the key, not looked up by it: the key outlives the batch."""
     text = json.dumps(accepted, ensure_ascii=False)
     row = {**remember._asdict(), "accepted": text, "expires_ms": expires_ms}
+    forgotten = idempotency.c.key_hash == remember.key_hash
+    tx.connection.execute(delete(idempotency).where(forgotten))
     tx.connection.execute(insert(idempotency).values(row))
 
 
@@ -178,15 +180,13 @@ def _refuse_disowned(tx: Transaction, batch_key: int) -> None:
         raise StoreUnavailable("the batch was given up while it was received: send it again")
 
 
-def _recall(tx: Transaction, remember: Remembered) -> Accepted | None:
-    statement = select(idempotency).where(idempotency.c.key_hash == remember.key_hash)
-    row = tx.connection.execute(statement).one_or_none()
+def recall(connection: Connection, remember: Remembered, now_ms: int) -> Accepted | None:
+    """What the key made before; None for a new or forgotten one. Raises KeyReused."""
+    statement = select(idempotency).where(
+        idempotency.c.key_hash == remember.key_hash, idempotency.c.expires_ms > now_ms
+    )
+    row = connection.execute(statement).one_or_none()
     if row is None:
-        return None
-    if row.expires_ms <= tx.now_ms:
-        tx.connection.execute(
-            delete(idempotency).where(idempotency.c.key_hash == remember.key_hash)
-        )
         return None
     if row.fingerprint != remember.fingerprint:
         raise KeyReused

@@ -53,3 +53,32 @@ def test_a_key_is_forgotten_after_its_time(make_service: Callable[..., Service])
         return keyed(api, "key").headers["Location"] != first.headers["Location"]
 
     eventually(anew, "the key is forgotten", every_s=0.1)
+
+
+def retried(api: Api, path: str, key: str, **body: Any) -> Any:
+    return api.client.post(f"{path}/retry", json=body, headers={"Idempotency-Key": key})
+
+
+def test_a_retry_can_be_repeated_safely(api: Api) -> None:
+    path = api.submit(job("raiser", error="ValueError"))
+    api.ended(path)
+    first = retried(api, path, "key")
+    api.ended(first.headers["Location"])
+    assert_replayed(retried(api, path, "key"), first)
+    assert api.client.delete(path).status_code == 204
+    assert_replayed(retried(api, path, "key"), first)
+    assert len(api.get("/v1/batches")["items"]) == 1
+
+
+def test_a_key_of_another_retry_is_refused(api: Api) -> None:
+    one, two = (api.submit(job("raiser", error="ValueError")) for _ in range(2))
+    api.ended(one)
+    api.ended(two)
+    assert retried(api, one, "key").status_code == 202
+    for answer in (
+        retried(api, two, "key"),
+        retried(api, one, "key", status=["failed"]),
+        keyed(api, "key"),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (422, "idempotency-key-reused")
+    assert retried(api, one, "\t").status_code == 400
