@@ -12,12 +12,14 @@ from flask import Response
 from sqlalchemy import Row
 
 from service.json_text import one_line
-from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, index_of
+from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, error_json, index_of
 from service.store import queries
 from service.store.submits import Accepted
 
 ETA_AFTER = 5
 """Jobs that must have ended before their rate says anything about the rest."""
+
+UNREADABLE = error_json("unreadable", "the stored result can't be read", retryable=False)
 
 COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
 
@@ -162,22 +164,17 @@ def job_view(batch: Row[Any], job: Row[Any], earlier: Sequence[Row[Any]]) -> dic
         "index": index_of(job.key),
         "custom_id": job.custom_id,
         "type": job.type,
-        "params": json.loads(job.params),
+        "params": _loaded(job.params),
         "status": job_status(job),
         "wait_reason": _wait_reason(batch, job),
         "attempts": [*map(_earlier_attempt, earlier), *_last_attempt(job)],
-        "result": _loaded(job.result),
-        "error": _loaded(job.error),
+        **_end(job),
     }
 
 
 def result_view(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
     """A line of the results: every job has one, ended or not."""
-    return {
-        **_result_head(batch, job),
-        "error": _loaded(job.error),
-        "result": _loaded(job.result),
-    }
+    return {**_result_head(batch, job), **_end(job)}
 
 
 def result_line(batch: Row[Any], job: Row[Any]) -> str:
@@ -228,5 +225,16 @@ def _attempt_view(n: int, row: Row[Any]) -> dict[str, Any]:
     }
 
 
+def _end(job: Row[Any]) -> dict[str, Any]:
+    error, result = _loaded(job.error), _loaded(job.result)
+    if result is None and job.result not in (None, "null"):
+        error = error or UNREADABLE
+    return {"error": error, "result": result}
+
+
 def _loaded(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    """None too for what can't be read: one such job must not make its whole page a 500."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None

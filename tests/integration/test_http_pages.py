@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from service.composition import Service
 from service.store.pages import PAGE_BYTES
+from service.store.transaction import Transaction
 from tests.support.api import Api, job
 
 LARGE = job(count=10_000, name="x" * 90)
@@ -49,3 +51,24 @@ def test_exports_and_consoles_are_read_in_bounded_pieces(api: Api) -> None:
     lines = api.client.get(f"{path}/results?format=ndjson").text.splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(10))
     assert len(api.console(path).splitlines()) == 100_000
+
+
+def test_a_stored_text_that_can_not_be_read_spoils_its_own_job_only(
+    api: Api, service: Service
+) -> None:
+    path = api.submit(job(count=1), job(count=1), job("raiser", error="ValueError"))
+    api.ended(path)
+    columns = {0: "result", 1: "params", 2: "error"}
+
+    def spoil(tx: Transaction) -> None:
+        for index, column in columns.items():
+            tx.connection.exec_driver_sql(
+                f"UPDATE jobs SET {column} = ? WHERE key & 0xFFFFFF = ?", ("{" * 9, index)
+            )
+
+    service.store.journal.write(spoil)
+    first, second, third = api.get(f"{path}/results")["items"]
+    assert (first["result"], first["error"]["code"]) == (None, "unreadable")
+    assert (second["result"], second["error"]) == ({"lines": ["1"]}, None)
+    assert (third["result"], third["error"], third["status"]) == (None, None, "failed")
+    assert [item["params"] is None for item in api.jobs(path)] == [False, True, False]
