@@ -12,7 +12,13 @@ MAX_URL_CHARS: Final = 8 * 1024
 # results as HTML.
 _KEPT_SCHEMES: Final = frozenset({"http", "https", "ftp", "mailto", "tel"})
 
+# A path below the base's own directory, with a fragment perhaps: no scheme, no dots to resolve,
+# nothing to escape. Most links of most sites; looked at once, instead of six times.
+_BELOW = re.compile(
+    r"[A-Za-z0-9_~-][A-Za-z0-9_~.-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)*(?:#[!-~]*)?"
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+MAX_BELOW_CHARS: Final = 512
 _BLANKS = re.compile(r"[\t\n\r]")
 _EDGES: Final = "".join(map(chr, range(0x21)))  # C0 controls and space (WHATWG URL)
 _START = re.compile(r"/|(?:\.\./)*")
@@ -29,6 +35,8 @@ class Resolver:
 
     def absolute(self, href: str) -> str | None:
         """The absolute URL; None for what is no URL, no link to follow, or over 8 KiB."""
+        if _BELOW.fullmatch(href) and len(href) < MAX_BELOW_CHARS:
+            return self._directory("") + href
         href = href.strip(_EDGES)
         if _BLANKS.search(href):
             href = _BLANKS.sub("", href)

@@ -20,11 +20,17 @@ _REMOVED: Final = re.compile(
 MAX_COMBINING: Final = 30
 
 
+# ASCII words with single spaces between them: clean already, like most texts of most pages
+_CLEAN: Final = re.compile("(?:[!-~]+(?: [!-~]+)*)?")
+
+
 def clean(text: str) -> str:
     """The text in NFC without control and bidi characters, white space collapsed.
 
     Of more than 30 combining characters in a row only the first 30 stay.
     """
+    if _CLEAN.fullmatch(text):
+        return text
     if not text.isprintable():
         text = _REMOVED.sub("", text)
     text = " ".join(text.split())
