@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,8 @@ from flask import Request
 from werkzeug.exceptions import ClientDisconnected
 
 from service.errors import Malformed, TooLarge, UnsupportedMedia
+from service.json_text import MAX_DEPTH, nests_too_deep
 
-MAX_DEPTH = 64
 MAX_NAMES = 1_000
 """Names in one object: what checks it keeps a kilobyte for each that is wrong."""
 MAX_LINE_BYTES = 1 << 20
@@ -94,7 +93,8 @@ def parse_json(text: bytes) -> Any:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         raise Malformed(f"the body is not UTF-8 (byte {error.start})") from None
-    _refuse_deep(text)
+    if nests_too_deep(text):
+        raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
     try:
         value = json.loads(
             decoded,
@@ -112,23 +112,6 @@ def parse_json(text: bytes) -> Any:
     if b"\\u" in text:
         _refuse_unstorable(value)
     return value
-
-
-def _refuse_deep(text: bytes) -> None:
-    """Peel matching brackets off, a level a round: linear, and no recursion to overflow."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
-        return
-    bare = re.sub(rb"\\.", b"", text) if b"\\" in text else text
-    bare = bare.translate(None, delete=_NOT_STRUCTURE)
-    bare = re.sub(rb'"[^"]*"', b"", bare)
-    for _ in range(MAX_DEPTH):
-        bare = re.sub(rb"\[\]|\{\}", b"", bare)
-    # brackets that do not match are left over too; the parser explains those better
-    if bare and all(bare.count(a) == bare.count(b) for a, b in ((b"[", b"]"), (b"{", b"}"))):
-        raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
-
-
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
