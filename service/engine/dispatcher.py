@@ -112,6 +112,8 @@ class Dispatcher:
             except Exception:  # a service whose dispatcher died would accept and never run
                 log.exception("a round of the dispatcher failed")
                 self._pause()
+        if others:
+            others.close()
 
     def _wait(self) -> bool:
         """Sleep until there may be something to do; False when stopping."""

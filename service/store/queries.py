@@ -39,10 +39,6 @@ def find_batch(connection: Connection, batch_id: str, now_ms: int) -> Row[Any]:
     return row
 
 
-def batch_by_key(connection: Connection, key: int) -> Row[Any]:
-    return connection.execute(select(batches).where(batches.c.key == key)).one()
-
-
 def find_job(connection: Connection, key: int) -> Row[Any] | None:
     return connection.execute(select(jobs).where(jobs.c.key == key)).one_or_none()
 

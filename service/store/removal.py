@@ -15,7 +15,6 @@ PIECE = 5_000
 def remove_piece(tx: Transaction, batch_key: int) -> bool:
     """Remove up to a piece of the batch's rows; True once nothing but its own row is left."""
     first, last = job_key(batch_key, 0), job_key(batch_key + 1, 0) - 1
-    removed = 0
     for table, column, low, high in (
         (console, console.c.key, batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1),
         (attempts, attempts.c.job_key, first, last),
@@ -24,8 +23,7 @@ def remove_piece(tx: Transaction, batch_key: int) -> bool:
         some = select(column).where(column.between(low, high)).order_by(column).limit(PIECE)
         edge = tx.connection.execute(some.offset(PIECE - 1).limit(1)).scalar()
         upto = high if edge is None else edge
-        result = tx.connection.execute(delete(table).where(column.between(low, upto)))
-        removed += result.rowcount
+        tx.connection.execute(delete(table).where(column.between(low, upto)))
         if edge is not None:
             return False
     return True

@@ -9,6 +9,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.clock import Clock
 from service.errors import (
@@ -33,6 +34,7 @@ from service.model import (
 from service.store import cancels, listing, pages, queries, upkeep
 from service.store.database import Database
 from service.store.hosts import HostRules
+from service.store.schema import batches
 from service.store.store import Store
 from service.store.submits import Remembered
 from tests.support.waiting import eventually
@@ -103,7 +105,7 @@ class Kit:
 
     def batch(self, key: int) -> Any:
         with self.store.snapshot() as connection:
-            return queries.batch_by_key(connection, key)
+            return connection.execute(select(batches).where(batches.c.key == key)).one()
 
     def jobs(self, key: int) -> list[Any]:
         with self.store.snapshot() as connection:

@@ -172,9 +172,7 @@ class _Reading:
                 self._budget.check()
             text = self._cap.cut("links", self._page.link_text(element), MAX_LINK_TEXT_CHARS)
             rel = value(attributes, "rel")
-            links.append(
-                {"url": url, "text": text, "rel": rel and clean(rel)[:MAX_META_NAME_CHARS]}
-            )
+            links.append({"url": url, "text": text, "rel": rel and clean(rel)[:MAX_REL_CHARS]})
         return links
 
     def _meta(self) -> dict[str, str]:
