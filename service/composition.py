@@ -23,7 +23,9 @@ from service.jobs.contract import JobType
 from service.jobs.letters import Letters
 from service.jobs.numbers import Numbers
 from service.jobs.scrape import Scrape
-from service.operations import BatchEndings, Operations
+from service.operations.news import BatchNews
+from service.operations.operations import Operations
+from service.operations.parts import Parts, Seats
 from service.settings import Settings
 from service.store.database import Database
 from service.store.hosts import HostRules
@@ -53,14 +55,15 @@ class Service:
             [Numbers(), Letters(), scrape, *installed_job_types(), *(job_types or [])]
         )
         clock = clock or Clock()
-        endings = BatchEndings()
+        news = BatchNews()
         readers = settings.threads + 4
         rules = HostRules(settings.host_concurrency, int(settings.host_gap_s * 1000))
         self.database = Database(settings.database_path, readers=readers)
-        self.store = Store(self.database, clock, rules, on_commit=endings.announce)
+        self.store = Store(self.database, clock, rules, on_commit=news.announce)
         self.engine = Engine(self.store, self._catalogue, clock, settings)
+        seats = Seats(settings.threads)
         self.operations = Operations(
-            self.store, self.engine, self._catalogue, clock, settings, endings
+            Parts(self.store, self.engine, self._catalogue, clock, settings, news, seats)
         )
         self.app: Flask = create_app(self.operations)
         self._changing = Lock()  # starting and stopping wait for each other

@@ -49,7 +49,7 @@ def list_job_types() -> Response:
 @blueprint.get("/v1/executor")
 def show_executor() -> Response:
     query.refuse_unknown(request, ())
-    state = operations().executor_state()
+    state = operations().health.executor_state()
     settings = operations().settings
     limits = {name: getattr(settings, name) for name in LIMITS}
     limits |= {
@@ -74,7 +74,7 @@ def live() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    reason = operations().unready()
+    reason = operations().health.unready()
     if reason:
         headers = {"Retry-After": "5"}
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", reason, headers=headers)

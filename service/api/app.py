@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from service.api import about, batches, jobs
 from service.api.context import EXTENSION
 from service.api.problems import register_problems
-from service.operations import Operations
+from service.operations.operations import Operations
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 

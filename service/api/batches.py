@@ -23,7 +23,7 @@ from service.api.present import (
 from service.api.submission import Submission, from_json, from_ndjson, from_urls
 from service.errors import Expired, Flaw, Invalid, NotAcceptable, NotFound, UnsupportedMedia
 from service.model import BATCH_ENDED, MAX_INDEX_BITS
-from service.operations import JobPage
+from service.operations.jobs import JobPage
 from service.store.submits import Remembered, Sealed
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
@@ -41,8 +41,8 @@ def submit_batch() -> Response:
     body, submission = _submission()
     if query.flag(request, "dry_run"):
         return presented({"valid": True, "total": sum(1 for _ in submission.specs)})
-    with operations().key_in_flight(key_hash):
-        submitted = operations().submit(
+    with operations().submissions.key_in_flight(key_hash):
+        submitted = operations().submissions.submit(
             submission.options, submission.specs, _remembered(key_hash, body)
         )
     return _answer(submitted, wait)
@@ -93,8 +93,8 @@ def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
         headers["Idempotency-Replayed"] = "true"
     view = created_view(submitted.batch)
     try:
-        if wait and operations().wait_for_end(batch_id, wait.seconds):
-            view = batch_view(operations().show_batch(batch_id), operations().now_ms())
+        if wait and operations().batches.wait_for_end(batch_id, wait.seconds):
+            view = batch_view(operations().batches.show(batch_id), operations().now_ms())
             headers |= _applied(wait)
     except (NotFound, Expired):
         pass  # a replay: the batch is gone by now, and still this is what the key made
@@ -110,7 +110,7 @@ def _applied(wait: query.Wait) -> dict[str, str]:
 @blueprint.get("")
 def list_batches() -> Response:
     wanted, limit = query.batch_filter(request), query.limit_of(request)
-    rows = operations().list_batches(wanted, before=query.cursor_of(request), limit=limit + 1)
+    rows = operations().batches.list(wanted, before=query.cursor_of(request), limit=limit + 1)
     now_ms = operations().now_ms()
     views = [batch_view(row, now_ms) for row in rows[:limit]]
     return _page(views, rows[limit - 1].key if len(rows) > limit else None)
@@ -121,10 +121,10 @@ def show_batch(batch_id: str) -> Response:
     query.refuse_unknown(request, ("wait",))
     headers = dict(NO_STORE)
     wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
-    batch = operations().show_batch(batch_id)
-    if wait and operations().wait_for_end(batch_id, wait.seconds):
+    batch = operations().batches.show(batch_id)
+    if wait and operations().batches.wait_for_end(batch_id, wait.seconds):
         headers |= _applied(wait)
-        batch = operations().show_batch(batch_id)
+        batch = operations().batches.show(batch_id)
     view = batch_view(batch, operations().now_ms())
     if view["poll_after_s"] is not None:
         headers["Retry-After"] = str(view["poll_after_s"])
@@ -138,7 +138,7 @@ def show_batch(batch_id: str) -> Response:
 @blueprint.delete("/<batch_id>")
 def delete_batch(batch_id: str) -> Response:
     query.refuse_unknown(request, ())
-    operations().delete_batch(batch_id)
+    operations().batches.delete(batch_id)
     return Response(status=204)
 
 
@@ -157,7 +157,7 @@ def list_results(batch_id: str) -> Response:
     if chosen == "json":
         page = _job_page(batch_id, None)
         return _page([result_view(page.batch, job) for job in page.jobs], page.end)
-    pages = operations().job_pages(operations().show_batch(batch_id).id)
+    pages = operations().jobs.pages(operations().batches.show(batch_id).id)
     lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
     return Response(lines, content_type=f"{FORMATS[chosen]}; charset=utf-8", headers=NO_STORE)
 
@@ -165,15 +165,14 @@ def list_results(batch_id: str) -> Response:
 @blueprint.get("/<batch_id>/console")
 def show_console(batch_id: str) -> Response:
     query.refuse_unknown(request, ())
-    operations().show_batch(batch_id)  # a stream can't turn into a 404 once it has begun
-    text = operations().console(batch_id)
+    text = operations().console.of_batch(batch_id)
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
 
 
 @blueprint.post("/<batch_id>/cancel")
 def cancel_batch(batch_id: str) -> Response:
     query.refuse_unknown(request, ())
-    cancelled, had_ended = operations().cancel_batch(batch_id)
+    cancelled, had_ended = operations().batches.cancel(batch_id)
     view = {"cancelled_queued": cancelled.queued, "still_running": cancelled.running}
     return presented(view, 200 if had_ended else 202, NO_STORE)
 
@@ -184,8 +183,8 @@ def retry_batch(batch_id: str) -> Response:
     key_hash = query.idempotency_key(request)
     body = Body(request, limit=65_536, limit_name="of this route")
     states = _retry_states(body.all())
-    with operations().key_in_flight(key_hash):
-        again = operations().retry(batch_id, states, _remembered(key_hash, body)())
+    with operations().submissions.key_in_flight(key_hash):
+        again = operations().submissions.retry(batch_id, states, _remembered(key_hash, body)())
     return _answer(again, None)
 
 
@@ -206,7 +205,7 @@ def _job_page(batch_id: str, status: str | None) -> JobPage:
     limit = query.limit_of(request)
     cursor = query.cursor_of(request, most=MAX_INDEX - 1)  # behind the last there is no page
     after = -1 if cursor is None else cursor
-    return operations().list_jobs(batch_id, after=after, limit=limit, status=status)
+    return operations().jobs.page(batch_id, after=after, limit=limit, status=status)
 
 
 def _page(items: list[dict[str, Any]], end: int | None) -> Response:

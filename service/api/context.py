@@ -6,7 +6,7 @@ from typing import cast
 
 from flask import current_app
 
-from service.operations import Operations
+from service.operations.operations import Operations
 
 EXTENSION = "jobspool"
 

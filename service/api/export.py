@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from service.api.present import dumps, result_line, result_view
-from service.operations import JobPage
+from service.operations.jobs import JobPage
 
 CSV_COLUMNS = (
     "index",

@@ -12,7 +12,7 @@ from service.api.context import operations
 from service.api.present import job_view, presented, result_view
 from service.errors import NotFound, ResultNotReady
 from service.model import ENDED, MAX_INDEX_BITS
-from service.operations import JobPage
+from service.operations.jobs import JobPage
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
@@ -22,13 +22,13 @@ _JOB_ID = re.compile(r"([0-9a-f-]{36})\.(0|[1-9][0-9]{0,8})")
 @blueprint.get("/<job_id>")
 def show_job(job_id: str) -> Response:
     query.refuse_unknown(request, ())
-    return _presented(operations().show_job(*_parts(job_id)))
+    return _presented(operations().jobs.show(*_parts(job_id)))
 
 
 @blueprint.get("/<job_id>/result")
 def show_result(job_id: str) -> Response:
     query.refuse_unknown(request, ())
-    page = operations().show_job(*_parts(job_id))
+    page = operations().jobs.show(*_parts(job_id))
     job = page.jobs[0]
     if job.state not in ENDED:
         raise ResultNotReady(f"job {job_id} is {job.state}; its result is not there yet")
@@ -39,8 +39,7 @@ def show_result(job_id: str) -> Response:
 def show_job_console(job_id: str) -> Response:
     query.refuse_unknown(request, ())
     batch_id, index = _parts(job_id)
-    operations().show_job(batch_id, index)
-    text = operations().job_console(batch_id, index)
+    text = operations().console.of_job(batch_id, index)
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
 
 
@@ -48,8 +47,8 @@ def show_job_console(job_id: str) -> Response:
 def cancel_job(job_id: str) -> Response:
     query.refuse_unknown(request, ())
     batch_id, index = _parts(job_id)
-    had_ended = operations().show_job(batch_id, index).jobs[0].state in ENDED
-    return _presented(operations().cancel_job(batch_id, index), 200 if had_ended else 202)
+    had_ended = operations().jobs.show(batch_id, index).jobs[0].state in ENDED
+    return _presented(operations().jobs.cancel(batch_id, index), 200 if had_ended else 202)
 
 
 def _presented(page: JobPage, status: int = 200) -> Response:

@@ -394,7 +394,7 @@ def test_an_internal_error_tells_nothing_of_itself(
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(service.operations, "show_batch", broken)
+    monkeypatch.setattr(service.operations.batches, "show", broken)
     response = api.client.get(f"/v1/batches/{UNKNOWN}")
     assert response.status_code == 500
     assert "secret" not in response.text

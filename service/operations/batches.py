@@ -1,0 +1,67 @@
+"""Batches as wholes: look, list, wait for the end, cancel, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import Row
+
+from service.model import BATCH_ENDED
+from service.operations.parts import UseCase
+from service.store import listing
+from service.store.cancels import Cancelled
+from service.store.listing import BatchFilter
+
+POLL_S = 0.2
+"""How often a waiting request looks: another process may have ended the batch."""
+
+
+class Batches(UseCase):
+    """All raise NotFound, also for what another caller made, and Expired."""
+
+    def show(self, batch_id: str) -> Row[Any]:
+        with self._store.snapshot() as connection:
+            return self._find(connection, batch_id)
+
+    def list(self, wanted: BatchFilter, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
+        """Newest first, from behind the key ``before``."""
+        with self._store.snapshot() as connection:
+            return listing.list_batches(
+                connection,
+                wanted,
+                before=before,
+                limit=limit,
+                now_ms=self._parts.clock.now_ms(),
+            )
+
+    def wait_for_end(self, batch_id: str, seconds: float) -> bool:
+        """Wait for the batch's end; False if no more requests may wait now."""
+        if not self._parts.seats.take():
+            return False
+        try:
+            with self._parts.news.of(batch_id) as ended:
+                until = monotonic() + seconds
+                while self._still_active(batch_id) and (left := until - monotonic()) > 0:
+                    ended.wait(min(left, POLL_S))
+        finally:
+            self._parts.seats.leave()
+        return True
+
+    def _still_active(self, batch_id: str) -> bool:
+        draining = self._parts.engine.draining
+        return not draining and self.show(batch_id).status not in BATCH_ENDED
+
+    def cancel(self, batch_id: str) -> tuple[Cancelled, bool]:
+        """Cancel what is queued, ask what runs to stop; repeatable. True if it had ended."""
+        batch = self.show(batch_id)
+        if batch.status in BATCH_ENDED:
+            return Cancelled(0, 0, more=False), True
+        cancelled = self._store.cancel_batch(batch.key)
+        self._parts.engine.cancel(batch_key=batch.key)
+        return cancelled, False
+
+    def delete(self, batch_id: str) -> None:
+        """Remove an ended batch. Raises BatchActive."""
+        self._store.delete_batch(self.show(batch_id).key)

@@ -1,0 +1,91 @@
+"""What every use case works with, and the client it works for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore, Lock
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row
+
+from service.clock import Clock
+from service.engine.engine import Engine
+from service.errors import KeyInFlight
+from service.jobs.catalogue import Catalogue
+from service.operations.news import BatchNews
+from service.settings import Settings
+from service.store import queries
+from service.store.store import Store
+
+
+class Caller(NamedTuple):
+    """Who asks. What one caller made, no other sees: without keys all are the same one."""
+
+    owner: int | None = None
+
+
+class KeysInFlight:
+    """The Idempotency-Keys that requests of this process are being worked on for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._keys: set[str] = set()  # request threads add and remove; guarded by _lock
+
+    @contextmanager
+    def holding(self, key_hash: str | None) -> Iterator[None]:
+        """Keep a second request with this key out while the first is being worked on."""
+        if key_hash is None:
+            yield
+            return
+        with self._lock:
+            if key_hash in self._keys:
+                raise KeyInFlight
+            self._keys.add(key_hash)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._keys.discard(key_hash)
+
+
+class Seats:
+    """Request threads that may be held by waits and streams at once: half of them."""
+
+    def __init__(self, threads: int) -> None:
+        self._free = BoundedSemaphore(max(1, threads // 2))
+
+    def take(self) -> bool:
+        """False if none is free; else ``leave`` must follow."""
+        return self._free.acquire(blocking=False)
+
+    def leave(self) -> None:
+        self._free.release()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Shared by all requests of this process."""
+
+    store: Store
+    engine: Engine
+    catalogue: Catalogue
+    clock: Clock
+    settings: Settings
+    news: BatchNews
+    seats: Seats
+    keys: KeysInFlight = field(default_factory=KeysInFlight)
+
+
+class UseCase:
+    """A part of what a client can do, for one caller."""
+
+    def __init__(self, parts: Parts, caller: Caller) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._caller = caller
+
+    def _find(self, connection: Connection, batch_id: str) -> Row[Any]:
+        """Raises NotFound, also for what another caller made, and Expired."""
+        return queries.find_batch(connection, batch_id, self._parts.clock.now_ms())
