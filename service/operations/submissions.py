@@ -81,8 +81,6 @@ class Submissions(UseCase):
             for job in page.jobs:
                 if job.state in states:
                     found = True
-                    yield JobSpec(
-                        job.type, job.params, job.custom_id, job.timeout_s, job.max_attempts
-                    )
+                    yield JobSpec(*(getattr(job, name) for name in JobSpec._fields))
         if not found:
             raise NothingToRetry(f"no job of the batch is {' or '.join(states)}")

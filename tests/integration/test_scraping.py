@@ -120,3 +120,20 @@ def test_the_service_is_not_sent_to_itself(
     item = scraped(api, url=f"http://localhost:{site.port}/a")
     assert item["error"]["code"] == "blocked_target"
     assert site.arrivals == []
+
+
+def test_a_retried_scrape_still_waits_for_its_host(
+    make_service: Callable[..., Service],
+) -> None:
+    with Site(delay_s=0.2) as site:
+        ports = str(site.port)
+        service = make_service(
+            fetch_allow_cidrs="127.0.0.0/8", fetch_allow_ports=ports, host_concurrency=1
+        )
+        api = Api(service.app.test_client())
+        path = api.submit(*[job("scrape", url=f"{site.url}/{n}") for n in range(3)])
+        assert api.ended(path)["outcome"] == "failed"
+        again = api.client.post(f"{path}/retry").headers["Location"]
+        assert api.ended(again)["outcome"] == "failed"
+        assert len(site.arrivals) == 6
+        assert site.most_at_once == 1
