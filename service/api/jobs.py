@@ -11,12 +11,12 @@ from service.api.batches import NO_STORE
 from service.api.context import operations
 from service.api.present import job_view, presented, result_view
 from service.errors import NotFound, ResultNotReady
-from service.model import ENDED, MAX_INDEX_BITS
+from service.model import ENDED, ID_CHARS, MAX_INDEX_BITS
 from service.operations.jobs import JobPage
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs")
 
-_JOB_ID = re.compile(r"([0-9a-f-]{36})\.(0|[1-9][0-9]{0,8})")
+_JOB_ID = re.compile(rf"([0-9A-Za-z]{{{ID_CHARS}}})\.(0|[1-9][0-9]{{0,8}})")
 
 
 @blueprint.get("/<job_id>")

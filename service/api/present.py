@@ -21,6 +21,11 @@ ETA_AFTER = 5
 
 UNREADABLE = error_json("unreadable", "the stored result can't be read", retryable=False)
 
+MOST_S = 99_999_999
+MOST_AT_ONCE = 999_999
+MOST_CPUS = 9_999.99
+"""No number takes a status over its 1 KiB, not even after a clock was set wrong."""
+
 COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
 
 
@@ -56,7 +61,7 @@ def batch_view(batch: Row[Any], now_ms: int) -> dict[str, Any]:
         "outcome": batch.outcome,
         "counts": {name: getattr(batch, name) for name in COUNTS},
         "concurrency": _concurrency(batch, elapsed_ms, now_ms),
-        "elapsed_s": None if elapsed_ms is None else round(elapsed_ms / 1000, 3),
+        "elapsed_s": None if elapsed_ms is None else min(MOST_S, round(elapsed_ms / 1000, 3)),
         "created_at": timestamp(batch.created_ms),
         "started_at": timestamp(batch.started_ms),
         "finished_at": timestamp(batch.finished_ms) if ended else None,
@@ -64,7 +69,7 @@ def batch_view(batch: Row[Any], now_ms: int) -> dict[str, Any]:
         "eta_s": eta_s,
         "poll_after_s": None if ended else poll_after_s(eta_s),
         "retry_of": batch.retry_of,
-        "links": _links(batch),
+        "links": _links(batch, ended=ended),
     }
 
 
@@ -84,7 +89,7 @@ def created_view(batch: Accepted) -> dict[str, Any]:
         "eta_s": None,
         "poll_after_s": poll_after_s(None),
         "retry_of": batch.retry_of,
-        "links": _links(batch),
+        "links": _links(batch, ended=False),
     }
 
 
@@ -100,10 +105,14 @@ def _chosen(batch: Row[Any] | Accepted) -> dict[str, Any]:
     }
 
 
-def _links(batch: Row[Any] | Accepted) -> dict[str, str]:
+def _links(batch: Row[Any] | Accepted, *, ended: bool) -> dict[str, str | None]:
     base = batch_path(batch.id)
-    parts = ("jobs", "results", "console", "cancel")
-    return {"self": base, **{part: f"{base}/{part}" for part in parts}}
+    parts = ("jobs", "results", "console")
+    return {
+        "self": base,
+        **{part: f"{base}/{part}" for part in parts},
+        "cancel": None if ended else f"{base}/cancel",
+    }
 
 
 def batch_path(batch_id: str) -> str:
@@ -124,9 +133,9 @@ def _concurrency(batch: Row[Any], elapsed_ms: int | None, now_ms: int) -> dict[s
     live_ms = batch.running * now_ms - batch.live_claimed_ms
     average = (batch.run_ms + max(0, live_ms)) / elapsed_ms
     return {
-        "average": round(average, 2),
-        "peak": max(batch.peak, 1 if batch.running else 0),
-        "cpu_parallelism": round(batch.cpu_us / 1000 / elapsed_ms, 2),
+        "average": min(MOST_AT_ONCE, round(average, 2)),
+        "peak": min(MOST_AT_ONCE, max(batch.peak, 1 if batch.running else 0)),
+        "cpu_parallelism": min(MOST_CPUS, round(batch.cpu_us / 1000 / elapsed_ms, 2)),
     }
 
 
@@ -134,7 +143,7 @@ def _eta_s(batch: Row[Any], elapsed_ms: int | None) -> int | None:
     ended: int = batch.succeeded + batch.failed + batch.cancelled
     if batch.status in BATCH_ENDED or ended < ETA_AFTER or not elapsed_ms:
         return None
-    return ceil((int(batch.total) - ended) * elapsed_ms / ended / 1000)
+    return min(MOST_S, ceil((int(batch.total) - ended) * elapsed_ms / ended / 1000))
 
 
 def poll_after_s(eta_s: int | None) -> int:

@@ -26,7 +26,7 @@ MAX_TIMEOUT_S = 86_400
 MAX_ATTEMPTS = 20
 MAX_WORKERS = 10_000
 MAX_LABELS = 8
-MAX_SHOWN = 128
+MAX_SHOWN = 105
 """Bytes of a batch's name and labels as JSON: they stand in each answer to a poll."""
 MAX_VALUES = 100_000
 """Values in one job's params: checking them costs a kilobyte for each that is wrong."""

@@ -15,7 +15,7 @@ from service.composition import Service
 from tests.support.api import Api, job
 from tests.support.waiting import eventually
 
-UNKNOWN = "01920f00-0000-7000-8000-000000000000"
+UNKNOWN = "0M3pXk7Q0000000000zz"
 
 
 def ndjson(api: Api, path: str) -> list[Any]:
@@ -94,6 +94,7 @@ def test_a_get_can_wait_for_the_end(api: Api) -> None:
         f"/v1/batches/{UNKNOWN}/results",
         f"/v1/batches/{UNKNOWN}/results?format=ndjson",
         f"/v1/batches/{UNKNOWN}/console",
+        "/v1/batches/01920f00-0000-7000-8000-000000000000",
         f"/v1/jobs/{UNKNOWN}",
         f"/v1/jobs/{UNKNOWN}.0",
         f"/v1/jobs/{UNKNOWN}.-1",

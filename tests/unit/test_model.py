@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from service.model import (
     ALLOWED_MOVES,
     ENDED,
+    ID_DIGITS,
     MAX_INDEX_BITS,
     JobState,
     batch_of,
@@ -26,10 +25,22 @@ def test_a_job_key_holds_batch_and_index_and_sorts_by_both(batch: int, index: in
     assert job_key(batch, index) < job_key(batch + 1, 0)
 
 
-def test_batch_ids_are_uuids_of_version_7_that_never_repeat() -> None:
+def test_batch_ids_are_20_letters_and_digits_that_never_repeat() -> None:
     ids = [new_batch_id() for _ in range(1_000)]
     assert len(set(ids)) == 1_000
-    assert {(UUID(one).version, UUID(one).variant) for one in ids} == {(7, "specified in RFC 4122")}
+    assert all(len(one) == 20 and one.isascii() and one.isalnum() for one in ids)
+
+
+@pytest.mark.parametrize(("stamp_ms", "random"), [(0, 0), (1_795_000_000_123, 2**73 + 5)])
+def test_a_batch_id_holds_the_time_and_74_random_bits(
+    monkeypatch: pytest.MonkeyPatch, stamp_ms: int, random: int
+) -> None:
+    monkeypatch.setattr("service.model.time.time_ns", lambda: stamp_ms * 1_000_000)
+    monkeypatch.setattr("service.model.os.urandom", lambda n: (random << 6).to_bytes(n))
+    number = 0
+    for digit in new_batch_id():
+        number = number * 62 + ID_DIGITS.index(digit)
+    assert (number >> 74, number & (2**74 - 1)) == (stamp_ms, random)
 
 
 def test_batch_ids_are_ordered_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
