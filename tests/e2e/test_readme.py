@@ -1,10 +1,11 @@
-"""The README's curl lines, pasted."""
+"""The README's curl lines and its Python, pasted."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.site import Site
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture
@@ -40,6 +42,20 @@ def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Si
     assert batches[None]["outcome"] == "succeeded"
     assert "hello" not in batches, "the README deletes it at the end"
     assert "Letters: C" in done.stdout
+
+
+def test_the_python_of_the_client_runs_as_pasted(server: Server) -> None:
+    (block,) = (one for one in PYTHON if "service.client" in one)
+    script = block.replace("localhost:8000", f"127.0.0.1:{server.port}")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ended, first, _, refused = done.stdout.splitlines()
+    assert ended.startswith("succeeded 2 ")
+    assert first == "0 succeeded {'lines': ['Thread-1: 1', 'Thread-1: 2', 'Thread-1: 3']}"
+    assert refused.startswith("/jobs/0/params/count ")
 
 
 def test_every_request_of_the_lesson_that_is_written_out_is_valid(server: Server) -> None:
