@@ -83,6 +83,7 @@ class ResultNotReady(JobspoolError):
     """The job has not ended yet."""
 
     code = "result-not-ready"
+    retry_after_s: int = 1
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
@@ -133,6 +134,12 @@ class Draining(Unavailable):
     """The service is stopping and takes no new batches."""
 
     code = "draining"
+
+
+class NotReady(Unavailable):
+    """The service should get no traffic now."""
+
+    code = "not-ready"
 
 
 class StoreUnavailable(Unavailable):

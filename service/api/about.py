@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from flask import Blueprint, Response
 
-from flask import Blueprint, Response, request
-
-from service.api import query
 from service.api.context import operations
+from service.api.openapi.answers import ExecutorState, Health, JobTypes
+from service.api.openapi.declare import Answer, documented
 from service.api.present import presented
-from service.api.problems import problem
 from service.api.submission import MAX_ATTEMPTS, MAX_TIMEOUT_S, MAX_WORKERS
+from service.errors import NotReady
 
 blueprint = Blueprint("about", __name__)
 
@@ -32,8 +31,9 @@ LIMITS = (
 
 
 @blueprint.get("/v1/job-types")
+@documented({200: Answer("Each type with the JSON Schema of its params.", JobTypes)})
 def list_job_types() -> Response:
-    query.refuse_unknown(request, ())
+    """What a job may do."""
     items = [
         {
             "name": job_type.name,
@@ -47,8 +47,9 @@ def list_job_types() -> Response:
 
 
 @blueprint.get("/v1/executor")
+@documented({200: Answer("Threads, queue and limits.", ExecutorState)})
 def show_executor() -> Response:
-    query.refuse_unknown(request, ())
+    """How busy the service is, and the limits in force."""
     state = operations().health.executor_state()
     settings = operations().settings
     limits = {name: getattr(settings, name) for name in LIMITS}
@@ -68,14 +69,17 @@ def show_executor() -> Response:
 
 
 @blueprint.get("/healthz")
+@documented({200: Answer("It is alive.", Health)}, any_query=True)
 def live() -> Response:
+    """Whether the process answers."""
     return presented({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@documented({200: Answer("It is ready.", Health)}, problems=(NotReady,), any_query=True)
 def ready() -> Response:
+    """Whether the service should get traffic: not while it drains or can't write."""
     reason = operations().health.unready()
     if reason:
-        headers = {"Retry-After": "5"}
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", reason, headers=headers)
+        raise NotReady(reason)
     return presented({"status": "ready"})

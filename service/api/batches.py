@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from service.api import export, query
+from service.api import export, parameters, query
 from service.api.body import Body, parse_json
 from service.api.context import operations
+from service.api.flaws import Flaws
+from service.api.openapi import answers, bodies, examples
+from service.api.openapi.declare import Answer, RequestBody, documented
+from service.api.openapi.headers import (
+    ETAG,
+    IDEMPOTENCY_REPLAYED,
+    LINK,
+    LOCATION,
+    PREFERENCE_APPLIED,
+    RETRY_AFTER,
+)
 from service.api.present import (
     batch_path,
     batch_view,
@@ -20,8 +32,21 @@ from service.api.present import (
     presented,
     result_view,
 )
-from service.api.submission import Submission, from_json, from_ndjson, from_urls
-from service.errors import Expired, Flaw, Invalid, NotAcceptable, NotFound, UnsupportedMedia
+from service.api.submission import Retry, Submission, from_json, from_ndjson, from_urls
+from service.errors import (
+    BatchActive,
+    Draining,
+    Expired,
+    KeyInFlight,
+    KeyReused,
+    Malformed,
+    NotAcceptable,
+    NotFound,
+    NothingToRetry,
+    QueueFull,
+    TooLarge,
+    UnsupportedMedia,
+)
 from service.model import BATCH_ENDED, MAX_INDEX_BITS
 from service.operations.jobs import JobPage
 from service.store.submits import Remembered, Sealed
@@ -29,17 +54,40 @@ from service.store.submits import Remembered, Sealed
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/batches")
 
 FORMATS = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
-JOB_STATUSES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 MAX_INDEX = (1 << MAX_INDEX_BITS) - 1
 NO_STORE = {"Cache-Control": "no-store"}
 
 
+_NEW = (LOCATION, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED)
+_ACCEPTED = Answer("Accepted, and on disk.", answers.Batch, headers=(*_NEW, RETRY_AFTER))
+_NOT_NOW = (KeyInFlight, KeyReused, QueueFull, Draining)
+
+
 @blueprint.post("")
+@documented(
+    {
+        202: _ACCEPTED,
+        200: Answer(
+            "It ended within the wait; or, with `dry_run`, it is valid.",
+            answers.BatchOrDryRun,
+            headers=(replace(LOCATION, required=False), *_NEW[1:]),
+        ),
+    },
+    query=(parameters.WAIT, parameters.DRY_RUN, *parameters.STREAM_OPTIONS),
+    headers=(parameters.PREFER, parameters.IDEMPOTENCY_KEY),
+    body=RequestBody(bodies.submission, "The batch, or its jobs only."),
+    problems=(Malformed, UnsupportedMedia, TooLarge, *_NOT_NOW),
+)
 def submit_batch() -> Response:
+    """Submit a batch of jobs.
+
+    It is accepted whole or refused whole, with every flaw named. With a text or NDJSON body,
+    which holds jobs only, the batch's options are query parameters.
+    """
     wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
     key_hash = query.idempotency_key(request)
     body, submission = _submission()
-    if query.flag(request, "dry_run"):
+    if query.flag(request, parameters.DRY_RUN):
         return presented({"valid": True, "total": sum(1 for _ in submission.specs)})
     with operations().submissions.key_in_flight(key_hash):
         submitted = operations().submissions.submit(
@@ -61,7 +109,7 @@ def _submission() -> tuple[Body, Submission]:
         options, defaults = query.options_of(request)
         return body, from_urls(body, options, defaults, catalogue, max_jobs=most)
     if kind == "application/json":
-        query.refuse_unknown(request, ("wait", "dry_run"))
+        query.refuse_unknown(request, (parameters.WAIT, parameters.DRY_RUN))
         return body, from_json(body, catalogue, max_jobs=most)
     raise UnsupportedMedia(
         f"Content-Type {kind[:80]!r} is not accepted; send application/json, "
@@ -108,7 +156,12 @@ def _applied(wait: query.Wait) -> dict[str, str]:
 
 
 @blueprint.get("")
+@documented(
+    {200: Answer("A page of batches.", answers.BatchPage, headers=(LINK,))},
+    query=parameters.BATCH_FILTERS,
+)
 def list_batches() -> Response:
+    """Batches, newest first."""
     wanted, limit = query.batch_filter(request), query.limit_of(request)
     rows = operations().batches.list(wanted, before=query.cursor_of(request), limit=limit + 1)
     now_ms = operations().now_ms()
@@ -117,8 +170,16 @@ def list_batches() -> Response:
 
 
 @blueprint.get("/<batch_id>")
+@documented(
+    {
+        200: Answer("The batch.", answers.Batch, headers=(ETAG, RETRY_AFTER, PREFERENCE_APPLIED)),
+        304: Answer("Nothing has happened since.", headers=(ETAG,)),
+    },
+    query=(parameters.WAIT,),
+    headers=(parameters.PREFER, parameters.IF_NONE_MATCH),
+)
 def show_batch(batch_id: str) -> Response:
-    query.refuse_unknown(request, ("wait",))
+    """The status of a batch: small, made for polling."""
     headers = dict(NO_STORE)
     wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
     batch = operations().batches.show(batch_id)
@@ -136,23 +197,40 @@ def show_batch(batch_id: str) -> Response:
 
 
 @blueprint.delete("/<batch_id>")
+@documented({204: Answer("It is gone.")}, problems=(BatchActive,))
 def delete_batch(batch_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """Remove an ended batch and all that belongs to it. It is not a cancel."""
     operations().batches.delete(batch_id)
     return Response(status=204)
 
 
 @blueprint.get("/<batch_id>/jobs")
+@documented(
+    {200: Answer("A page of jobs.", answers.JobPage, headers=(LINK,))},
+    query=(parameters.JOB_STATUS, parameters.LIMIT, parameters.CURSOR),
+)
 def list_jobs(batch_id: str) -> Response:
-    query.refuse_unknown(request, ("status", "limit", "cursor"))
-    page = _job_page(batch_id, query.choice(request, "status", JOB_STATUSES))
+    """The jobs of a batch, in submission order."""
+    page = _job_page(batch_id, query.choice(request, parameters.JOB_STATUS))
     views = [job_view(page.batch, job, page.earlier.get(job.key, [])) for job in page.jobs]
     return _page(views, page.end)
 
 
 @blueprint.get("/<batch_id>/results")
+@documented(
+    {
+        200: Answer(
+            "A page of results as JSON; all of them as NDJSON (a `Result` a line) or CSV.",
+            answers.ResultPage,
+            texts={FORMATS["ndjson"]: examples.NDJSON, FORMATS["csv"]: examples.CSV},
+            headers=(LINK,),
+        )
+    },
+    query=(parameters.FORMAT, parameters.LIMIT, parameters.CURSOR),
+    problems=(NotAcceptable,),
+)
 def list_results(batch_id: str) -> Response:
-    query.refuse_unknown(request, ("format", "limit", "cursor"))
+    """How each job of a batch ended or stands, in submission order; also while it runs."""
     chosen = _format()
     if chosen == "json":
         page = _job_page(batch_id, None)
@@ -163,23 +241,41 @@ def list_results(batch_id: str) -> Response:
 
 
 @blueprint.get("/<batch_id>/console")
+@documented({200: Answer("Their lines so far.", texts={"text/plain": examples.CONSOLE})})
 def show_console(batch_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """What the jobs of a batch printed, in the order printed."""
     text = operations().console.of_batch(batch_id)
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
 
 
 @blueprint.post("/<batch_id>/cancel")
+@documented(
+    {
+        202: Answer("What was done.", answers.Cancelled),
+        200: Answer("It had ended: there was nothing to do.", answers.Cancelled),
+    }
+)
 def cancel_batch(batch_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """Cancel a batch; repeatable.
+
+    Queued jobs never start. Running ones are told to stop, and stop when their code looks.
+    """
     cancelled, had_ended = operations().batches.cancel(batch_id)
     view = {"cancelled_queued": cancelled.queued, "still_running": cancelled.running}
     return presented(view, 200 if had_ended else 202, NO_STORE)
 
 
 @blueprint.post("/<batch_id>/retry")
+@documented(
+    {202: _ACCEPTED},
+    headers=(parameters.IDEMPOTENCY_KEY,),
+    body=RequestBody(
+        bodies.retry, "Which jobs; those that failed or were cancelled without it.", required=False
+    ),
+    problems=(Malformed, TooLarge, BatchActive, NothingToRetry, *_NOT_NOW),
+)
 def retry_batch(batch_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """Make a new batch of those jobs of an ended batch that did not succeed."""
     key_hash = query.idempotency_key(request)
     body = Body(request, limit=65_536, limit_name="of this route")
     states = _retry_states(body.all())
@@ -188,16 +284,12 @@ def retry_batch(batch_id: str) -> Response:
     return _answer(again, None)
 
 
-def _retry_states(body: bytes) -> list[str]:
+def _retry_states(body: bytes) -> Sequence[str]:
     raw = parse_json(body) if body else {}
-    allowed = ("failed", "cancelled", "succeeded")
-    states = raw.get("status", ["failed", "cancelled"]) if isinstance(raw, dict) else None
-    alone = isinstance(states, list) and set(raw) <= {"status"}
-    if alone and states and all(state in allowed for state in states):
-        return list(states)
-    raise Invalid(
-        [Flaw("/status", f"must be a list of {', '.join(allowed)}; nothing else is allowed")]
-    )
+    flaws = Flaws()
+    retry = flaws.checked(Retry, raw)
+    flaws.conclude("the body")
+    return retry.status if retry else ()
 
 
 def _job_page(batch_id: str, status: str | None) -> JobPage:
@@ -219,7 +311,7 @@ def _page(items: list[dict[str, Any]], end: int | None) -> Response:
 
 
 def _format() -> str:
-    chosen = query.choice(request, "format", FORMATS)
+    chosen = query.choice(request, parameters.FORMAT)
     if chosen:
         return chosen
     accepted = request.accept_mimetypes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from service.api import query
 from service.api.batches import NO_STORE
 from service.api.context import operations
+from service.api.openapi import examples
+from service.api.openapi.answers import Job, Result
+from service.api.openapi.declare import Answer, documented
 from service.api.present import job_view, presented, result_view
 from service.errors import NotFound, ResultNotReady
 from service.model import ENDED, ID_CHARS, MAX_INDEX_BITS
@@ -20,14 +22,16 @@ _JOB_ID = re.compile(rf"([0-9A-Za-z]{{{ID_CHARS}}})\.(0|[1-9][0-9]{{0,8}})")
 
 
 @blueprint.get("/<job_id>")
+@documented({200: Answer("The job.", Job)})
 def show_job(job_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """One job, with each of its attempts."""
     return _presented(operations().jobs.show(*_parts(job_id)))
 
 
 @blueprint.get("/<job_id>/result")
+@documented({200: Answer("How it ended.", Result)}, problems=(ResultNotReady,))
 def show_result(job_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """What a job that has ended came to."""
     page = operations().jobs.show(*_parts(job_id))
     job = page.jobs[0]
     if job.state not in ENDED:
@@ -36,16 +40,21 @@ def show_result(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/console")
+@documented({200: Answer("Its lines so far.", texts={"text/plain": examples.CONSOLE})})
 def show_job_console(job_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """What one job printed."""
     batch_id, index = _parts(job_id)
     text = operations().console.of_job(batch_id, index)
     return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
 
 
 @blueprint.post("/<job_id>/cancel")
+@documented({202: Answer("The job as it now is.", Job), 200: Answer("It had ended.", Job)})
 def cancel_job(job_id: str) -> Response:
-    query.refuse_unknown(request, ())
+    """Cancel one job; repeatable.
+
+    One that runs is told to stop, and is `cancelling` until its thread returns.
+    """
     batch_id, index = _parts(job_id)
     had_ended = operations().jobs.show(batch_id, index).jobs[0].state in ENDED
     return _presented(operations().jobs.cancel(batch_id, index), 200 if had_ended else 202)

@@ -28,8 +28,11 @@ STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+
+PROBLEM_JSON = "application/problem+json"
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +45,24 @@ def problem(
     headers: dict[str, str] | None = None,
     **more: Any,
 ) -> Response:
-    body = {
+    body = problem_body(status, code, detail, g.get("request_id"), **more)
+    response = Response(dumps(body), status, content_type=PROBLEM_JSON)
+    response.headers.update(headers or {})
+    return response
+
+
+def problem_body(
+    status: HTTPStatus, code: str, detail: str, request_id: str | None, **more: Any
+) -> dict[str, Any]:
+    return {
         "type": f"urn:jobspool:problem:{code}",
         "title": status.phrase,
         "status": int(status),
         "detail": detail,
         "code": code,
-        "request_id": g.get("request_id"),
+        "request_id": request_id,
         **more,
     }
-    response = Response(dumps(body), status, content_type="application/problem+json")
-    response.headers.update(headers or {})
-    return response
 
 
 def register_problems(app: Flask) -> None:

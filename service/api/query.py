@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 from flask import Request
 from pydantic import ValidationError
 
+from service.api import parameters
 from service.api.flaws import Flaws, flaws_of, pointer_of
+from service.api.openapi.parts import Parameter
+from service.api.parameters import DEFAULT_LIMIT, KEY_PATTERN, MAX_LIMIT
 from service.api.submission import MAX_LABELS, Defaults, OptionsIn
 from service.errors import Flaw, Invalid, Malformed
 from service.model import BatchOptions
 from service.store.listing import BatchFilter
 
-MAX_LIMIT = 1_000
-DEFAULT_LIMIT = 100
-
-_OPTIONS = {"name", "executor", "max_workers", "lock", "priority", "ttl_s"}
-_DEFAULTS = {"timeout_s", "max_attempts"}
-_KEY = re.compile(r'"([\x20\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e][\x21-\x7e]{0,254})')
+_OPTIONS = {parameter.name for parameter in parameters.OPTIONS}
+_DEFAULTS = {parameter.name for parameter in parameters.DEFAULTS}
+_KEY = re.compile(KEY_PATTERN)
 
 
 class Wait(NamedTuple):
@@ -33,20 +33,20 @@ class Wait(NamedTuple):
     preferred: bool
 
 
-def refuse_unknown(request: Request, known: Iterable[str]) -> None:
+def refuse_unknown(request: Request, declared: Iterable[Parameter]) -> None:
     """An unknown or repeated parameter is an error: a misspelt one would be ignored silently."""
-    flaws = Flaws()
+    known, flaws = {parameter.name: parameter for parameter in declared}, Flaws()
     for name, values in request.args.lists():
-        if flaw := _flaw_of(name, values, sorted(known)):
+        if flaw := _flaw_of(name, values, known):
             flaws.add("/query" + pointer_of((name,)), flaw)
     flaws.conclude("the query")
 
 
-def _flaw_of(name: str, values: list[str], known: list[str]) -> str | None:
+def _flaw_of(name: str, values: list[str], known: dict[str, Parameter]) -> str | None:
     if name not in known:
-        there = f"there are {', '.join(known)}" if known else "this route has none"
+        there = f"there are {', '.join(sorted(known))}" if known else "this route has none"
         return f"there is no such parameter; {there}"
-    if len(values) > 1 and name != "label":
+    if len(values) > 1 and not known[name].repeatable:
         return "given more than once"
     return "holds NUL" if any("\0" in value for value in values) else None
 
@@ -65,10 +65,10 @@ def wait_of(request: Request, *, most_s: float) -> Wait | None:
     return None
 
 
-def flag(request: Request, name: str) -> bool:
-    text = request.args.get(name)
+def flag(request: Request, parameter: Parameter) -> bool:
+    text = request.args.get(parameter.name)
     if text not in (None, "true", "false"):
-        raise Invalid([Flaw(f"/query/{name}", "must be true or false")])
+        raise Invalid([Flaw(f"/query/{parameter.name}", "must be true or false")])
     return text == "true"
 
 
@@ -81,10 +81,11 @@ def limit_of(request: Request) -> int:
     return int(text)
 
 
-def choice(request: Request, name: str, allowed: Iterable[str]) -> str | None:
-    text = request.args.get(name)
+def choice(request: Request, parameter: Parameter) -> str | None:
+    text, allowed = request.args.get(parameter.name), parameter.choices
     if text is not None and text not in allowed:
-        raise Invalid([Flaw(f"/query/{name}", f"must be one of {', '.join(allowed)}")])
+        detail = f"must be one of {', '.join(allowed)}"
+        raise Invalid([Flaw(f"/query/{parameter.name}", detail)])
     return text
 
 
@@ -106,16 +107,10 @@ def cursor(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes(8)).rstrip(b"=").decode()
 
 
-BATCH_FILTERS = ("status", "outcome", "name", "label", "created_after", "limit", "cursor")
-
-
 def batch_filter(request: Request) -> BatchFilter:
-    refuse_unknown(request, BATCH_FILTERS)
     return BatchFilter(
-        status=choice(
-            request, "status", ("queued", "running", "cancelling", "completed", "cancelled")
-        ),
-        outcome=choice(request, "outcome", ("succeeded", "partial", "failed", "cancelled")),
+        status=choice(request, parameters.BATCH_STATUS),
+        outcome=choice(request, parameters.OUTCOME),
         name=request.args.get("name"),
         labels=_labels(request),
         created_after_ms=_moment(request, "created_after"),
@@ -147,7 +142,6 @@ def _moment(request: Request, name: str) -> int | None:
 
 def options_of(request: Request) -> tuple[BatchOptions, Defaults]:
     """The batch options that stand in the query beside a text or NDJSON body."""
-    refuse_unknown(request, _OPTIONS | _DEFAULTS | {"label", "wait", "dry_run"})
     given: dict[str, Any] = {n: _number(v) for n, v in request.args.items() if n in _OPTIONS}
     if "name" in given:
         given["name"] = request.args["name"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -31,8 +31,23 @@ MAX_SHOWN = 105
 MAX_VALUES = 100_000
 """Values in one job's params: checking them costs a kilobyte for each that is wrong."""
 
-Timeout = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S, allow_inf_nan=False)]
-Attempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+Timeout = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=MAX_TIMEOUT_S,
+        allow_inf_nan=False,
+        description="Seconds after which an attempt is told to stop, and fails",
+    ),
+]
+Attempts = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MAX_ATTEMPTS,
+        description="Executions after which a failure that might pass is final",
+    ),
+]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
@@ -67,15 +82,31 @@ def _small(labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
 class OptionsIn(Strict):
     """What a batch may choose."""
 
-    name: str | None = Field(None, max_length=100)
+    name: str | None = Field(None, max_length=100, description="Yours; batches can be listed by it")
     labels: Annotated[dict[Label, Label], AfterValidator(_small)] = Field(
-        default_factory=dict, max_length=MAX_LABELS
+        default_factory=dict,
+        max_length=MAX_LABELS,
+        description=f"Yours; with the name at most {MAX_SHOWN} bytes of JSON",
     )
-    executor: Annotated[Executor, Field(strict=False)] = Executor.POOL
-    max_workers: int | None = Field(None, ge=1, le=MAX_WORKERS)
-    lock: Annotated[PrintLock, Field(strict=False)] = PrintLock.LINE
-    priority: int = Field(0, ge=-100, le=100)
-    ttl_s: int | None = Field(None, ge=1, le=31_536_000)
+    executor: Executor = Field(
+        Executor.POOL,
+        strict=False,
+        description="How the jobs get their threads: from the shared pool, one each, or one for "
+        "all of them, one after another",
+    )
+    max_workers: int | None = Field(
+        None, ge=1, le=MAX_WORKERS, description="How many jobs run at once, at most"
+    )
+    lock: PrintLock = Field(
+        PrintLock.LINE,
+        strict=False,
+        description="What jobs hold while they print: a lock for each line, for the whole job, "
+        "or none",
+    )
+    priority: int = Field(0, ge=-100, le=100, description="Higher ones go first")
+    ttl_s: int | None = Field(
+        None, ge=1, le=31_536_000, description="Seconds that the batch is kept after its end"
+    )
 
     def options(self) -> BatchOptions:
         return BatchOptions(
@@ -94,6 +125,14 @@ class BatchIn(OptionsIn):
 
     defaults: Defaults = Field(default_factory=Defaults)
     jobs: list[Any] = Field(min_length=1)
+
+
+class Retry(Strict):
+    """Which jobs of the batch to run again, by their state."""
+
+    status: list[Literal["failed", "cancelled", "succeeded"]] = Field(
+        default=["failed", "cancelled"], min_length=1, max_length=3
+    )
 
 
 class Submission(NamedTuple):

@@ -1,0 +1,71 @@
+"""The problems that a route can answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from werkzeug.routing import Rule
+
+from service import errors
+from service.api.openapi import headers
+from service.api.openapi.declare import Operation
+from service.api.problems import PROBLEM_JSON, STATUS, problem_body
+
+REQUEST_ID = "c0ffee"
+
+Errors = Iterable[type[errors.JobspoolError]]
+
+
+def problems_of(rule: Rule, operation: Operation) -> Errors:
+    """What the view declares, and what goes without saying."""
+    known = list(operation.problems)
+    if not operation.any_query:
+        known.append(errors.Invalid)
+    if {"batch_id", "job_id"} & rule.arguments:
+        known += [errors.NotFound, errors.Expired]
+    if rule.rule.startswith("/v1/"):
+        known.append(errors.StoreUnavailable)
+    return dict.fromkeys([*known, errors.JobspoolError])
+
+
+def problem_answers(problems: Errors) -> dict[str, Any]:
+    """By status; each code of a status is an example of its own."""
+    by_status: dict[HTTPStatus, list[type[errors.JobspoolError]]] = {}
+    for error in problems:
+        by_status.setdefault(_status(error), []).append(error)
+    return {str(int(status)): _answer(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _status(error: type[errors.JobspoolError]) -> HTTPStatus:
+    return STATUS.get(error, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _answer(status: HTTPStatus, problems: Errors) -> dict[str, Any]:
+    invalid = errors.Invalid in problems
+    waits = [error for error in problems if hasattr(error, "retry_after_s")]
+    kept = (headers.RETRY_AFTER, headers.REQUEST_ID) if waits else (headers.REQUEST_ID,)
+    model = "InvalidProblem" if invalid else "Problem"
+    return {
+        "description": "; ".join(f"`{error.code}`: {_text(error)}" for error in problems),
+        "content": {
+            PROBLEM_JSON: {
+                "schema": {"$ref": f"#/components/schemas/{model}"},
+                "examples": {error.code: {"value": _example(status, error)} for error in problems},
+            }
+        },
+        "headers": headers.described(kept),
+    }
+
+
+def _text(error: type[errors.JobspoolError]) -> str:
+    return (error.__doc__ or "").strip().splitlines()[0]
+
+
+def _example(status: HTTPStatus, error: type[errors.JobspoolError]) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if error is errors.Invalid:
+        flaw = {"pointer": "/jobs/3/params/count", "detail": "Input should be a valid integer"}
+        more = {"errors": [flaw]}
+    return problem_body(status, error.code, _text(error), REQUEST_ID, **more)
