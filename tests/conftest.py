@@ -12,6 +12,7 @@ from flask import Flask
 
 from service.composition import Service
 from service.settings import Settings, load_settings
+from tests.support.conformance import CheckedClient
 from tests.support.jobs import BEHAVIOURS
 from tests.support.waiting import eventually
 
@@ -37,13 +38,17 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def make_service(settings: Settings) -> Iterator[Callable[..., Service]]:
-    """Start a service; ``make_service(pool_size=2)`` changes settings. All are stopped."""
+    """Start a service; ``make_service(pool_size=2)`` changes settings. All are stopped.
+
+    Whatever its test clients are answered is held against the API's description.
+    """
     started: list[Service] = []
 
     def make(job_types: list[Any] | None = None, **changes: Any) -> Service:
         wanted = settings.model_copy(update=changes)
         wanted.data_dir.mkdir(parents=True, exist_ok=True)
         service = Service(wanted, job_types=[*BEHAVIOURS, *(job_types or [])])
+        service.app.test_client_class = CheckedClient
         service.database.upgrade()
         service.start()
         started.append(service)

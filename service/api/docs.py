@@ -65,7 +65,7 @@ _POLICY: Final = (
 @documented(
     {
         200: Answer("This document.", model=OpenApi, headers=(DOCUMENT_ETAG,)),
-        304: Answer("It is what it was."),
+        304: Answer("It is what it was.", headers=(DOCUMENT_ETAG,)),
     },
     headers=(IF_NONE_MATCH,),
 )
@@ -88,8 +88,9 @@ def show_docs() -> Response:
         200: Answer(
             "A script, a style sheet or a picture.",
             texts={"text/javascript": "…", "text/css": "…", "image/svg+xml": "…"},
+            headers=(DOCUMENT_ETAG,),
         ),
-        304: Answer("It is what it was."),
+        304: Answer("It is what it was.", headers=(DOCUMENT_ETAG,)),
     },
     headers=(IF_NONE_MATCH,),
     problems=(NotFound,),

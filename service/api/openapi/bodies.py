@@ -17,7 +17,7 @@ from service.jobs.contract import JobType
 URLS = "https://example.com/page1\nhttps://example.com/page2\n"
 
 
-def submission_models(catalogue: Catalogue) -> dict[str, type[BaseModel]]:
+def submission_models(catalogue: Catalogue) -> tuple[type[BaseModel], type[BaseModel]]:
     """``NewBatch`` and ``NewJob``: what is checked in two steps, as one."""
     kinds: Any = reduce(operator.or_, map(_job_model, catalogue))
     by_type: Any = Annotated[kinds, Field(discriminator="type")]
@@ -28,7 +28,7 @@ def submission_models(catalogue: Catalogue) -> dict[str, type[BaseModel]]:
     )
     jobs: Any = (list[job], BatchIn.model_fields["jobs"])
     batch = create_model("NewBatch", __base__=BatchIn, __doc__="A batch.", jobs=jobs)
-    return {"NewBatch": batch, "NewJob": job}
+    return batch, job
 
 
 def _job_model(job_type: JobType[Any]) -> type[BaseModel]:

@@ -39,7 +39,7 @@ def describe(app: Flask, catalogue: Catalogue, settings: Settings) -> dict[str, 
         models |= {answer.model for answer in operation.answers.values() if answer.model}
         described = _operation(rule, view.__doc__ or "", operation, catalogue, settings)
         for method in sorted((rule.methods or set()).intersection(METHODS)):
-            paths.setdefault(_path(rule), {})[method.lower()] = described
+            paths.setdefault(path_of(rule), {})[method.lower()] = described
     _refuse_twins(paths)
     return {
         "openapi": "3.1.0",
@@ -90,18 +90,19 @@ def _path_parameter(name: str) -> Parameter:
 
 
 def _parameter(parameter: Parameter, where: str, settings: Settings) -> dict[str, Any]:
-    schema = dict(parameter.schema)
+    schema, example = dict(parameter.schema), parameter.example
     if parameter.bound:
         schema["maximum"] = getattr(settings, parameter.bound)
+        example = min(example, schema["maximum"])
     if parameter.repeatable:
-        schema = {"type": "array", "items": schema}
+        schema, example = {"type": "array", "items": schema}, [example]
     return {
         "name": parameter.name,
         "in": where,
         "required": where == "path",
         "description": parameter.description,
         "schema": schema,
-        "example": [parameter.example] if parameter.repeatable else parameter.example,
+        "example": example,
     }
 
 
@@ -128,7 +129,7 @@ def _examples(model: type[BaseModel]) -> list[Any]:
     return list(extra.get("examples", [])) if isinstance(extra, Mapping) else []  # type: ignore[arg-type]
 
 
-def _path(rule: Rule) -> str:
+def path_of(rule: Rule) -> str:
     return re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule)
 
 
@@ -141,7 +142,9 @@ def _refuse_twins(paths: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _schemas(models: Iterable[type[BaseModel]], catalogue: Catalogue) -> dict[str, Any]:
     shown = [(model, "serialization") for model in sorted(models, key=lambda one: one.__name__)]
-    read = [(model, "validation") for model in (*submission_models(catalogue).values(), Retry)]
+    # the params also by themselves: in a union pydantic passes over what it can't describe
+    asked = (*submission_models(catalogue), Retry, *(kind.params_model for kind in catalogue))
+    read = [(model, "validation") for model in asked]
     try:
         _, schemas = models_json_schema(
             [*shown, *read],  # type: ignore[list-item]
