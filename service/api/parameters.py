@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from service.api.openapi.parts import Parameter
 from service.api.submission import MAX_LABELS, Defaults, OptionsIn
+from service.model import ID_CHARS
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100
@@ -146,15 +147,17 @@ REQUEST_ID: Final = Parameter(
 
 # --- paths ------------------------------------------------------------------------------------
 
+_ID: Final = f"[0-9A-Za-z]{{{ID_CHARS}}}"
+
 PATHS: Final = {
     "batch_id": Parameter(
-        "batch_id", "A batch.", {"type": "string"}, "0192f0c1-8a4e-7c3b-9d2e-5b1f6a7c8d9e"
+        "batch_id", "A batch.", {"type": "string", "pattern": f"^{_ID}$"}, "07NC4gTqVd1FhRz2sKpW"
     ),
     "job_id": Parameter(
         "job_id",
         "A job: its batch's id, a dot, its index.",
-        {"type": "string"},
-        "0192f0c1-8a4e-7c3b-9d2e-5b1f6a7c8d9e.7",
+        {"type": "string", "pattern": rf"^{_ID}\.(0|[1-9][0-9]{{0,7}})$"},
+        "07NC4gTqVd1FhRz2sKpW.7",
     ),
     "asset": Parameter("asset", "Its path.", {"type": "string"}, "css/swagger-ui.css"),
 }

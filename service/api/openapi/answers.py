@@ -47,13 +47,11 @@ class Concurrency(BaseModel):
 class Links(BaseModel):
     """Paths of what belongs to the batch."""
 
-    model_config = ConfigDict(serialize_by_alias=True)
-
     self_: str = Field(alias="self")
     jobs: str
     results: str
     console: str
-    cancel: str
+    cancel: str | None = Field(description="null after the end")
 
 
 class Batch(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-BATCH_ID: Final = "0192f0c1-8a4e-7c3b-9d2e-5b1f6a7c8d9e"
+BATCH_ID: Final = "07NC4gTqVd1FhRz2sKpW"
 JOB_ID: Final = f"{BATCH_ID}.7"
 
 BATCH: Final[dict[str, Any]] = {

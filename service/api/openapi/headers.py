@@ -11,7 +11,7 @@ LOCATION: Final = Header(
     "Location",
     "The batch.",
     {"type": "string", "format": "uri-reference"},
-    "/v1/batches/0192f0c1-8a4e-7c3b-9d2e-5b1f6a7c8d9e",
+    "/v1/batches/07NC4gTqVd1FhRz2sKpW",
     required=True,
 )
 RETRY_AFTER: Final = Header(
