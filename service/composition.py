@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -20,6 +21,7 @@ from service.fetch.policy import FetchPolicy, user_agent
 from service.fetch.robots import RobotsCache
 from service.jobs.catalogue import Catalogue, installed_job_types
 from service.jobs.contract import JobType
+from service.jobs.extraction.readers import PageReaders
 from service.jobs.letters import Letters
 from service.jobs.numbers import Numbers
 from service.jobs.scrape import Scrape
@@ -50,7 +52,8 @@ class Service:
     ) -> None:
         self.settings = settings
         self._client = GuardedClient(fetch_policy(settings))
-        scrape = Scrape(self._client, RobotsCache(self._client))
+        self._readers = PageReaders(settings.page_readers or shared_cores(settings.workers))
+        scrape = Scrape(self._client, RobotsCache(self._client), self._readers)
         self._catalogue = Catalogue(
             [Numbers(), Letters(), scrape, *installed_job_types(), *(job_types or [])]
         )
@@ -84,6 +87,12 @@ class Service:
                 self.store.stop(FLUSH_S)
                 self._catalogue.close()
                 self._client.close()
+                self._readers.close()
+
+
+def shared_cores(processes: int) -> int:
+    """How many of the machine's cores there are for each of so many processes; one at least."""
+    return max(1, len(os.sched_getaffinity(0)) // processes)
 
 
 def fetch_policy(settings: Settings) -> FetchPolicy:

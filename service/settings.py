@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     fetch_allow_cidrs: str = Field("", description="addresses allowed although not public")
     fetch_deny_cidrs: str = Field("", description="addresses denied whatever else says")
     fetch_allow_ports: str = Field("80,443,8080,8443", description="ports that may be dialled")
+    page_readers: int = Field(
+        0, ge=0, le=64, description="processes of each worker that read pages; 0: one for each core"
+    )
     fetch_contact: str = Field("", description="operator's contact, put in the User-Agent")
 
     @property

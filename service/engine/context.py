@@ -22,6 +22,7 @@ class RunningContext:
         self._store = store
         self._room = max_console_bytes
         self.gap_s: float | None = None
+        self.charged_cpu_s = 0.0
 
     @property
     def job_id(self) -> str:
@@ -69,6 +70,9 @@ class RunningContext:
 
     def check(self) -> None:
         self._live.token.check()
+
+    def charge_cpu(self, seconds: float) -> None:
+        self.charged_cpu_s += seconds
 
     def keep_gap(self, seconds: float) -> None:
         self.gap_s = seconds

@@ -68,9 +68,12 @@ class Runner:
     def run(self, live: LiveJob) -> Outcome:
         """Run the job on the calling thread. Never raises, whatever the job does."""
         started_ms, cpu = self._clock.now_ms(), time.thread_time_ns()
+        context = RunningContext(
+            live, self._store, max_console_bytes=self._limits.max_console_bytes
+        )
         live.ensemble.begin()
         try:
-            verdict = self._verdict(live)
+            verdict = self._verdict(live, context)
         except BaseException as error:
             log.warning("job %s failed in a way that can't be told", live.job.key, exc_info=error)
             verdict = BROKEN
@@ -80,7 +83,7 @@ class Runner:
             live,
             verdict,
             started_ms=started_ms,
-            cpu_us=(time.thread_time_ns() - cpu) // 1000,
+            cpu_us=(time.thread_time_ns() - cpu) // 1000 + int(context.charged_cpu_s * 1e6),
             thread=current_thread().name,
         )
 
@@ -114,10 +117,7 @@ class Runner:
             host_wish=verdict.host_wish,
         )
 
-    def _verdict(self, live: LiveJob) -> Verdict:
-        context = RunningContext(
-            live, self._store, max_console_bytes=self._limits.max_console_bytes
-        )
+    def _verdict(self, live: LiveJob, context: RunningContext) -> Verdict:
         verdict = self._ending(live, context)
         if live.job.host is None or context.gap_s is None:
             return verdict

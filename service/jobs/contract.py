@@ -41,6 +41,9 @@ class JobContext(Protocol):
     def remaining_s(self) -> float:
         """Seconds until the job's deadline; never negative."""
 
+    def charge_cpu(self, seconds: float) -> None:
+        """Count CPU time that the job used outside of its thread, in a process of its own say."""
+
     def keep_gap(self, seconds: float) -> None:
         """The job's host wants so much time between visits: other jobs will keep it."""
 

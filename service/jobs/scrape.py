@@ -9,15 +9,15 @@ from pydantic import JsonValue
 
 from service.errors import Flaw, JobFailed
 from service.fetch.client import GuardedClient, any_hop
-from service.fetch.decode import decode
 from service.fetch.exchange import Wanted
 from service.fetch.response import Response
 from service.fetch.robots import RobotsCache
 from service.fetch.url import Url, check_target, parse_url
 from service.jobs.contract import JobContext, JobType
-from service.jobs.extraction.extract import Request, extract
+from service.jobs.extraction.extract import Request
+from service.jobs.extraction.readers import PageReaders
 from service.jobs.extraction.selectors import flaw_of
-from service.jobs.scrape_params import ScrapeParams, written_out
+from service.jobs.scrape_params import ScrapeParams, picks
 
 _PAGES: Final = Wanted(media_types=frozenset({"text/html", "application/xhtml+xml"}))
 _ACCEPT: Final = "text/html,application/xhtml+xml"
@@ -28,7 +28,7 @@ _TOKEN_FIRST_S: Final = 0.1
 
 
 class Scrape(JobType[ScrapeParams]):
-    """Owns neither the client nor the robots cache: whoever made them closes them."""
+    """Owns neither client nor robots cache nor readers: whoever made them closes them."""
 
     name: ClassVar[str] = "scrape"
     description: ClassVar[str] = (
@@ -41,9 +41,10 @@ class Scrape(JobType[ScrapeParams]):
         "select": {"first": "p", "hrefs": {"css": "a", "attr": "href", "all": True}},
     }
 
-    def __init__(self, client: GuardedClient, robots: RobotsCache) -> None:
+    def __init__(self, client: GuardedClient, robots: RobotsCache, readers: PageReaders) -> None:
         self._client = client
         self._robots = robots
+        self._readers = readers
 
     def check_params(self, params: ScrapeParams) -> list[Flaw]:
         """Selectors that the chosen parser does not take, and a URL that the policy forbids.
@@ -52,7 +53,7 @@ class Scrape(JobType[ScrapeParams]):
         """
         flaws = [
             Flaw(f"/select/{name}", flaw)
-            for name, selector in written_out(params.select).items()
+            for name, selector in picks(params.select).items()
             if (flaw := flaw_of(selector.css, params.parser)) is not None
         ]
         try:
@@ -79,9 +80,13 @@ class Scrape(JobType[ScrapeParams]):
         started = time.monotonic()
         response = self._fetched(ctx, params)
         fetched = time.monotonic()
-        html, charset = decode(response.body, response.head.get("content-type"))
-        request = Request(frozenset(params.include), params.parser, written_out(params.select))
-        page = extract(html, response.final_url, request, ctx.check)
+        read = self._readers.read(
+            response.body,
+            response.head.get("content-type"),
+            response.final_url,
+            Request(params.include, params.parser, picks(params.select)),
+            ctx,
+        )
         parsed = time.monotonic()
         return {
             "url": params.url,
@@ -89,11 +94,11 @@ class Scrape(JobType[ScrapeParams]):
             "status_code": response.head.status_code,
             "redirects": list(response.redirects),
             "content_type": response.head.media_type,
-            "charset": charset,
+            "charset": read.charset,
             "bytes": len(response.body),
             "fetch_ms": _ms(fetched - started),
             "parse_ms": _ms(parsed - fetched),
-            **page,
+            **read.page,
         }
 
     def _fetched(self, ctx: JobContext, params: ScrapeParams) -> Response:

@@ -12,6 +12,7 @@ from service.errors import JobFailed
 from service.fetch.url import parse_url
 from service.jobs.contract import Params
 from service.jobs.extraction.extract import Parser, Part
+from service.jobs.extraction.selection import Pick
 from service.jobs.extraction.selectors import MAX_SELECTORS, Css, Selector
 
 MAX_HEADERS: Final = 50
@@ -89,9 +90,9 @@ class ScrapeParams(Params):
     respect_robots: bool = True
 
 
-def written_out(select: Mapping[str, str | Selector]) -> dict[str, Selector]:
+def picks(select: Mapping[str, str | Selector]) -> dict[str, Pick]:
     """Every selector in its long form."""
     return {
-        name: Selector(css=value) if isinstance(value, str) else value
+        name: Pick(value) if isinstance(value, str) else Pick(value.css, value.attr, value.all)
         for name, value in select.items()
     }

@@ -8,7 +8,7 @@ the parser, and the parts are joined by walking up, or back, once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -78,22 +78,21 @@ def is_linear(steps: Sequence[Step]) -> bool:
     return wide in ([], [" "])
 
 
-def select(tree: Tree, css: str, pause: Callable[[], None]) -> Sequence[Any]:
-    """The elements that match, each once, in document order. ``pause`` may raise."""
+def select(tree: Tree, css: str) -> Sequence[Any]:
+    """The elements that match, each once, in document order."""
     selectors = taken_apart(css)
     if all(is_linear(steps) for steps in selectors):
         return tree.find(css)
     matching: set[int] = set()
     for steps in selectors:
-        matching |= _matching(tree, steps, pause)
+        matching |= _matching(tree, steps)
     candidates = tree.find(",".join(steps[-1].compound for steps in selectors))
     return [element for element in candidates if tree.key(element) in matching]
 
 
-def _matching(tree: Tree, steps: Sequence[Step], pause: Callable[[], None]) -> set[int]:
+def _matching(tree: Tree, steps: Sequence[Step]) -> set[int]:
     keys: set[int] = set()
     for step in steps:
-        pause()
         elements = tree.find(step.compound)
         if step.combinator:
             join = _Join(tree, step.combinator, keys)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from pydantic import JsonValue
-
-from service.jobs.extraction.budget import Budget, afford_lexbor
-from service.jobs.extraction.documents import Document, LexborDocument, SoupDocument, value
+from service.jobs.extraction.document import Document, value
+from service.jobs.extraction.lexbor import LexborDocument
 from service.jobs.extraction.links import Resolver
-from service.jobs.extraction.selection import pick
-from service.jobs.extraction.selectors import Selector
+from service.jobs.extraction.selection import Pick, pick_all
 from service.jobs.extraction.text import Capper, clean
+
+if TYPE_CHECKING:  # it takes a reader as long to import as all the rest
+    from pydantic import JsonValue
 
 Part = Literal["title", "meta", "links", "headings", "text"]
 Parser = Literal["lexbor", "beautifulsoup"]
@@ -33,56 +32,47 @@ MAX_META_CHARS: Final = 4_096
 MAX_TEXT_CHARS: Final = 200_000
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What to read out of a page, and with which parser."""
 
-    include: frozenset[Part]
+    include: Sequence[Part]
     parser: Parser = "lexbor"
-    select: Mapping[str, Selector] = field(default_factory=dict)
+    select: Mapping[str, Pick] = {}
 
 
-def extract(
-    html: str, page_url: str, request: Request, check: Callable[[], None]
-) -> dict[str, JsonValue]:
+def extract(html: str, page_url: str, request: Request) -> dict[str, JsonValue]:
     """Everything of the result that is read from the page, and ``truncated``.
 
-    ``check`` is called between the steps and may raise. Raises JobFailed ``parse_budget`` when
-    the page takes more CPU than its size allows.
+    Takes as long as it takes: a hostile page may take minutes and gigabytes, so only readers
+    call this (see ``readers``), and tests.
     """
-    reading = _Reading(html, page_url, request, check)
+    reading = _Reading(document_of(request.parser)(html), page_url, request)
     try:
         return reading.result()
     finally:
         reading.close()
 
 
-def _parsed(html: str, parser: Parser, budget: Budget) -> Document:
+def document_of(parser: Parser) -> Callable[[str], Document]:
+    """What makes a document of a page's text."""
     if parser == "lexbor":
-        afford_lexbor(html, budget, LexborDocument)
-        return LexborDocument(html)
-    return SoupDocument(html, budget.check)
+        return LexborDocument
+    from service.jobs.extraction.soup import SoupDocument  # few jobs need it
+
+    return SoupDocument
 
 
 class _Reading:
     """One page being read. The order of the steps matters: the later ones change the page."""
 
-    def __init__(
-        self, html: str, page_url: str, request: Request, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, page: Document, page_url: str, request: Request) -> None:
+        self._page = page
         self._request = request
-        self._check = check
         self._cap = Capper()
-        self._budget = Budget(len(html))
-        self._page = _parsed(html, request.parser, self._budget)
-        self._html = html
-        self._pause()
         self._resolver = Resolver(page_url, self._first_value("base", "href"))
 
     def result(self) -> dict[str, JsonValue]:
-        selected = pick(
-            self._page, self._html, self._request.select, self._cap, self._budget, self._pause
-        )
+        selected = pick_all(self._page, self._request.select, self._cap)
         self._page.drop_code()
         meta = self._meta()
         result: dict[str, JsonValue] = {
@@ -98,20 +88,14 @@ class _Reading:
         if "text" in self._request.include:
             result["text"] = self._text()
         result["truncated"] = list(self._cap.truncated)
-        self._pause()
         return result
 
     def close(self) -> None:
         self._page.close()
 
-    def _pause(self) -> None:
-        self._check()
-        self._budget.check()
-
     def _if_wanted(
         self, part: Part, read: Callable[[], JsonValue], otherwise: JsonValue
     ) -> JsonValue:
-        self._pause()
         return read() if part in self._request.include else otherwise
 
     def _first_value(self, tag: str, attribute: str) -> str | None:
@@ -150,7 +134,6 @@ class _Reading:
             self._cap.note("headings")
         headings: list[JsonValue] = []
         for element in elements[:MAX_HEADINGS]:
-            self._budget.check()
             text = self._cap.cut("headings", self._page.text(element), MAX_HEADING_CHARS)
             headings.append({"level": int(self._page.tag(element)[1]), "text": text})
         return headings
@@ -168,8 +151,6 @@ class _Reading:
             if len(links) == MAX_LINKS or room < 0:
                 self._cap.note("links")
                 break
-            if len(links) % 16 == 0:  # links can be nested, and the text is read anew for each
-                self._budget.check()
             text = self._cap.cut("links", self._page.link_text(element), MAX_LINK_TEXT_CHARS)
             rel = value(attributes, "rel")
             links.append({"url": url, "text": text, "rel": rel and clean(rel)[:MAX_REL_CHARS]})
@@ -195,7 +176,6 @@ class _Reading:
         return meta
 
     def _text(self) -> str:
-        self._pause()
         return self._cap.cut("text", self._page.spaced_text(), MAX_TEXT_CHARS)
 
     def _url(self, href: str) -> str | None:

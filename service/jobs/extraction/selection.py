@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pydantic import JsonValue
-
-from service.jobs.extraction.budget import Budget, count_elements
 from service.jobs.extraction.combinators import select as select_all
-from service.jobs.extraction.combinators import taken_apart
-from service.jobs.extraction.documents import Document, LexborDocument, value
-from service.jobs.extraction.selectors import Selector, is_costly
+from service.jobs.extraction.document import Document, value
 from service.jobs.extraction.text import Capper
+
+if TYPE_CHECKING:  # it takes a reader as long to import as all the rest
+    from pydantic import JsonValue
 
 MAX_MATCHES: Final = 1_000
 MAX_VALUE_CHARS: Final = 10_000
 MAX_SELECTED_CHARS: Final = 512 * 1024  # of all values of a page
 
-# Seconds to try one compound selector on one element, measured times two.
-_S_PER_TRY: Final = {True: 2e-6, False: 20e-6}  # lexbor, soupsieve
 
-# Seconds for lexbor to look from one element at another, measured times two. (soupsieve
-# remembers what it has seen, and takes linear time.)
-_S_PER_GLANCE: Final = 1.6e-8
+class Pick(NamedTuple):
+    """What to take of a selector's matches: the first or all, their text or an attribute."""
+
+    css: str
+    attr: str | None = None
+    all: bool = False
 
 
-def pick(
-    page: Document,
-    html: str,
-    select: Mapping[str, Selector],
-    cap: Capper,
-    budget: Budget,
-    pause: Callable[[], None],
-) -> dict[str, JsonValue]:
-    """What each selector matches: a value or null, or a list of values with ``all``.
-
-    Raises JobFailed ``parse_budget`` before a costly selector meets a page that is too long
-    for it, and whatever ``pause`` raises, which is called between values.
-    """
+def pick_all(page: Document, select: Mapping[str, Pick], cap: Capper) -> dict[str, JsonValue]:
+    """What each selector matches: a value or null, or a list of values with ``all``."""
     selected: dict[str, JsonValue] = {}
     room = MAX_SELECTED_CHARS
     for name, selector in select.items():
-        pause()
-        _afford(page, html, selector.css, budget)
         field = f"selected.{name}"
         values: list[JsonValue] = []
-        for element in _wanted(select_all(page, selector.css, pause), selector, cap, field):
-            pause()
+        for element in _wanted(select_all(page, selector.css), selector, cap, field):
             found = _found(page, element, selector.attr)
             if found is not None:
                 found = cap.cut(field, found, min(MAX_VALUE_CHARS, room))
@@ -57,7 +42,7 @@ def pick(
     return selected
 
 
-def _wanted(elements: Sequence[Any], selector: Selector, cap: Capper, field: str) -> Sequence[Any]:
+def _wanted(elements: Sequence[Any], selector: Pick, cap: Capper, field: str) -> Sequence[Any]:
     if selector.all and len(elements) > MAX_MATCHES:
         cap.note(field)
     return elements[: MAX_MATCHES if selector.all else 1]
@@ -65,17 +50,3 @@ def _wanted(elements: Sequence[Any], selector: Selector, cap: Capper, field: str
 
 def _found(page: Document, element: Any, attr: str | None) -> str | None:
     return page.text(element) if attr is None else value(page.attributes(element), attr.lower())
-
-
-def _afford(page: Document, html: str, css: str, budget: Budget) -> None:
-    tries = sum(map(len, taken_apart(css))) + css.count(":") + css.count("[")
-    each_s = _S_PER_TRY[isinstance(page, LexborDocument)]
-    if each_s * tries * count_elements(html) > budget.limit_s:
-        raise budget.spent()
-    if not isinstance(page, LexborDocument) or not is_costly(css):
-        return
-    each_s = _S_PER_GLANCE * css.count(":")
-    if each_s * count_elements(html) ** 2 <= budget.limit_s / 2:
-        return
-    if each_s * page.count_glances() > budget.limit_s / 2:
-        raise budget.spent()

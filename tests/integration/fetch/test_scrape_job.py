@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from service.errors import JobFailed, JobTimedOut
 from service.fetch.robots import RobotsCache
 from service.jobs.extraction.extract import Parser
+from service.jobs.extraction.readers import PageReaders
 from service.jobs.scrape import Scrape
 from service.jobs.scrape_params import ScrapeParams
 from tests.fetch_support import Connect, Serve, Visit, answer, redirect
+from tests.support.context import Job
 
 PAGE = (
     "<html lang=de><title>Äpfel</title><link rel=canonical href=/c><h1>Äpfel</h1>"
@@ -21,35 +23,17 @@ PAGE = (
 ).encode("latin-1")
 
 
-class Job:
-    """A JobContext that keeps what was printed."""
-
-    job_id = "batch.0"
-    attempt = 1
-
-    def __init__(self, remaining_s: float = math.inf) -> None:
-        self.lines: list[str] = []
-        self._remaining_s = remaining_s
-
-    def print(self, text: str) -> None:
-        self.lines.append(text)
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("a scrape never sleeps")
-
-    def check(self) -> None:
-        pass
-
-    def keep_gap(self, seconds: float) -> None:
-        self.gap_s = seconds
-
-    def remaining_s(self) -> float:
-        return self._remaining_s
+@pytest.fixture(scope="module", autouse=True)
+def readers() -> Iterator[PageReaders]:
+    global _readers
+    _readers = PageReaders(1)
+    yield _readers
+    _readers.close()
 
 
 def scrape(connect: Connect, **bounds: object) -> Scrape:
     client = connect(**bounds)
-    return Scrape(client, RobotsCache(client))
+    return Scrape(client, RobotsCache(client), _readers)
 
 
 def params(url: str, **others: Any) -> ScrapeParams:

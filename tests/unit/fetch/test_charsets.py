@@ -53,8 +53,8 @@ def page(text: str, head: str = "") -> str:
 
 def read(body: bytes, content_type: str | None, parser: Parser = "lexbor") -> tuple[str, str, str]:
     html, charset = decode(body, content_type)
-    request = Request(frozenset(get_args(Part)), parser)
-    result: Any = extract(html, "http://a.example/", request, lambda: None)
+    request = Request(get_args(Part), parser)
+    result: Any = extract(html, "http://a.example/", request)
     return result["title"], result["links"][0]["text"], charset
 
 

@@ -7,18 +7,13 @@ from typing import Any, get_args
 import pytest
 from pydantic import JsonValue
 
-from service.errors import JobCancelled
 from service.jobs.extraction import extract as bounds
 from service.jobs.extraction import selection
 from service.jobs.extraction.extract import Parser, Part, Request, extract
-from service.jobs.extraction.selectors import Selector
+from service.jobs.extraction.selection import Pick
 
-ALL = frozenset(get_args(Part))
+ALL = get_args(Part)
 PAGE_URL = "https://example.com/dir/page?q=1"
-
-
-def go_on() -> None:
-    """Nobody cancels."""
 
 
 @pytest.fixture(params=get_args(Parser))
@@ -27,10 +22,8 @@ def parser(request: pytest.FixtureRequest) -> Parser:
 
 
 def read(html: str, parser: Parser, url: str = PAGE_URL, **select: Any) -> dict[str, JsonValue]:
-    selectors = {
-        name: Selector(css=s) if isinstance(s, str) else Selector(**s) for name, s in select.items()
-    }
-    return extract(html, url, Request(ALL, parser, selectors), go_on)
+    picks = {name: Pick(s) if isinstance(s, str) else Pick(**s) for name, s in select.items()}
+    return extract(html, url, Request(ALL, parser, picks))
 
 
 ARTICLE = """<!DOCTYPE html>
@@ -169,7 +162,7 @@ def test_an_empty_title_is_empty(parser: Parser) -> None:
 
 
 def test_only_what_is_asked_for_is_read(parser: Parser) -> None:
-    result = extract(ARTICLE, PAGE_URL, Request(frozenset({"links"}), parser), go_on)
+    result = extract(ARTICLE, PAGE_URL, Request(["links"], parser))
     assert result["title"] is None
     assert result["headings"] == []
     assert result["meta"] == {}
@@ -256,11 +249,3 @@ def test_nested_matches_cannot_multiply_the_result(parser: Parser) -> None:
     total = sum(len(value) for value in result["selected"]["divs"])
     assert total <= selection.MAX_SELECTED_CHARS
     assert "selected.divs" in result["truncated"]
-
-
-def test_a_job_can_be_stopped_between_the_steps(parser: Parser) -> None:
-    def stop() -> None:
-        raise JobCancelled
-
-    with pytest.raises(JobCancelled):
-        extract(ARTICLE, PAGE_URL, Request(ALL, parser), stop)

@@ -14,9 +14,10 @@ from service.fetch.address_text import parse_cidrs
 from service.fetch.client import GuardedClient
 from service.fetch.policy import FetchPolicy
 from service.fetch.robots import RobotsCache
-from service.jobs.extraction.selectors import Selector
+from service.jobs.extraction.readers import PageReaders
+from service.jobs.extraction.selection import Pick
 from service.jobs.scrape import Scrape
-from service.jobs.scrape_params import ScrapeParams, written_out
+from service.jobs.scrape_params import ScrapeParams, picks
 
 URL = "http://example.com/"
 
@@ -30,7 +31,7 @@ def flaws(**params: Any) -> list[tuple[str, str]]:
 def scrape(**lists: str) -> Scrape:
     addresses = AddressPolicy(**{name: parse_cidrs(text) for name, text in lists.items()})
     client = GuardedClient(FetchPolicy(addresses=addresses))
-    return Scrape(client, RobotsCache(client))
+    return Scrape(client, RobotsCache(client), PageReaders(1))
 
 
 def submit_flaws(**params: Any) -> list[Flaw]:
@@ -52,9 +53,9 @@ def test_a_selector_has_a_short_and_a_long_form() -> None:
             {"url": URL, "select": {"a": ".x", "b": {"css": "a", "attr": "href", "all": True}}}
         )
     )
-    assert written_out(params.select) == {
-        "a": Selector(css=".x"),
-        "b": Selector(css="a", attr="href", all=True),
+    assert picks(params.select) == {
+        "a": Pick(".x"),
+        "b": Pick("a", "href", all=True),
     }
 
 

@@ -8,13 +8,13 @@ from typing import Any, get_args
 
 import pytest
 
-from service.jobs.extraction.documents import SoupDocument
 from service.jobs.extraction.extract import Parser, Part, Request, extract
+from service.jobs.extraction.soup import SoupDocument
 
 
 def read(html: str, parser: Parser) -> dict[str, Any]:
-    request = Request(frozenset(get_args(Part)), parser)
-    return extract(html, "https://example.com/dir/page", request, lambda: None)
+    request = Request(get_args(Part), parser)
+    return extract(html, "https://example.com/dir/page", request)
 
 
 SHAPES = {

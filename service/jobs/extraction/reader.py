@@ -1,0 +1,98 @@
+"""A process that reads strangers' pages: ``python -m service.jobs.extraction.reader FD``.
+
+Parsers are C code, which no thread can stop: lexbor takes minutes for 100,000 nested tags and
+gigabytes for formatting that is never closed. In a process of its own the kernel stops it, at a
+limit of CPU time that is set for each page, and at one of memory; and whatever a page does to a
+parser, the service goes on.
+
+Each request is two messages, JSON and the page's bytes; the answer is one, JSON. No pickles: what
+a reader says may have been put in its mouth by a page.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from service.fetch.decode import decode
+from service.jobs.extraction.extract import Request, document_of, extract
+from service.jobs.extraction.selection import Pick
+
+MOST_MEMORY = 1 << 30
+"""Bytes of address space."""
+
+MOST_KEPT_KIB = 256 << 10
+"""A reader that a page has blown up to more is replaced."""
+
+GENTLE_SHARE = 0.9
+"""Of the limit: from there Python code is interrupted, which saves the reader's life."""
+
+
+class OverBudgetError(BaseException):
+    """Raised by the clock. No library's ``except Exception`` may catch it."""
+
+
+def main() -> None:
+    """Answer until the service hangs up."""
+    _confine()
+    connection = Connection(int(sys.argv[1]))
+    while True:
+        try:
+            asked, body = json.loads(connection.recv_bytes()), connection.recv_bytes()
+            answer = _answer(asked, body)
+            answer["leaving"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MOST_KEPT_KIB
+            connection.send_bytes(json.dumps(answer, ensure_ascii=False).encode())
+        except (EOFError, OSError):
+            return
+
+
+def _confine() -> None:
+    # the service says when it is over, by hanging up; a terminal or systemd tells everyone
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.SIG_IGN)
+    signal.signal(signal.SIGVTALRM, _over_budget)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, in C code too
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+
+
+def _over_budget(*_: object) -> None:
+    raise OverBudgetError
+
+
+def _answer(asked: dict[str, Any], body: bytes) -> dict[str, Any]:
+    started = time.process_time()
+    document_of(asked["parser"])  # to import it is not the page's cost
+    try:
+        try:
+            _set_clock(asked["cpu_s"])
+            answer = _read(asked, body)
+        finally:
+            _set_clock(0.0)
+    except (OverBudgetError, MemoryError):
+        answer = {"over_budget": True}
+    except Exception as error:  # noqa: BLE001 - the service is told, and decides
+        answer = {"raised": f"{type(error).__name__}: {error}"[:500]}
+    return {**answer, "cpu_s": time.process_time() - started}
+
+
+def _set_clock(cpu_s: float) -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s * GENTLE_SHARE)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+
+
+def _read(asked: dict[str, Any], body: bytes) -> dict[str, Any]:
+    html, charset = decode(body, asked["content_type"])
+    select = {name: Pick(*pick) for name, pick in asked["select"].items()}
+    request = Request(asked["include"], asked["parser"], select)
+    return {"charset": charset, "page": extract(html, asked["url"], request)}
+
+
+if __name__ == "__main__":
+    main()
