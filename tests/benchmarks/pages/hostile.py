@@ -1,22 +1,22 @@
 """Pages made to cost: ``python -m tests.benchmarks.pages.hostile [SIZE ...]``.
 
-Reads each with both parsers in a process of its own, and prints the worst by seconds of CPU for
-each MB. Names of pages are families; the regression tests keep those that once cost too much.
+Reads each with both parsers, as the service does, and prints the worst by seconds of CPU for each
+MB, and what the worst reader took of memory. Names of pages are families.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import resource
-import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final, get_args
 
 from service.errors import JobFailed
-from service.jobs.extraction.extract import Parser, Part, Request, extract
+from service.jobs.extraction.extract import Parser, Part, Request
+from service.jobs.extraction.readers import PageReaders
+from tests.support.context import Job
 
 Page = Callable[[int], str]
 
@@ -38,7 +38,6 @@ _HOLDERS: Final = (
     "div", "p", "table", "td", "select", "option", "svg", "math", "mtext", "template", "button",
     "form", "li", "dd", "h1", "ruby", "rt", "object", "body", "frameset", "foreignObject", "title",
 )  # fmt: skip
-_RUN_S: Final = 30
 
 
 def repeated(piece: str, head: str = "") -> Page:
@@ -212,39 +211,16 @@ def random_pages(seed: int) -> Iterator[tuple[str, Page]]:
         yield head + piece, numbered(piece, head)
 
 
-def cost_s(html: str, parser: Parser) -> tuple[float, str]:
-    """CPU seconds, and what came of it; in a process of its own, for half a minute at most."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            resource.setrlimit(resource.RLIMIT_CPU, (_RUN_S, _RUN_S))
-            os.write(writing, " ".join(map(str, _measured(html, parser))).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    seconds, _, outcome = said.partition(" ")
-    return (float(seconds), outcome) if said else (_RUN_S, "killed")
-
-
-def _measured(html: str, parser: Parser) -> tuple[float, str]:
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.thread_time()
+def cost(readers: PageReaders, html: str, parser: Parser) -> tuple[float, str]:
+    """CPU seconds as the job is charged, and what came of it."""
+    job = Job()
+    request = Request(get_args(Part), parser)
     try:
-        extract(html, "https://example.com/a/b", Request(frozenset(get_args(Part)), parser), _go_on)
+        readers.read(html.encode(), "text/html;charset=utf-8", "https://example.com/", request, job)
         outcome = "read"
     except JobFailed as failed:
         outcome = failed.error_code
-    seconds = time.thread_time() - started
-    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
-    return seconds, f"{outcome} {grown_kib // 1024}"
-
-
-def _go_on() -> None:
-    """Nobody cancels."""
+    return job.charged_cpu_s, outcome
 
 
 def main() -> None:
@@ -261,14 +237,18 @@ def main() -> None:
     if chosen.random:
         pages = list(islice(random_pages(chosen.seed), chosen.random))
     costs = []
+    readers = PageReaders(1)
     for name, page in pages:
         for size in chosen.sizes:
             html = page(size)
             for parser in chosen.parser or get_args(Parser):
-                seconds, outcome = cost_s(html, parser)
+                seconds, outcome = cost(readers, html, parser)
                 costs.append((seconds / len(html) * 1e6, seconds, len(html), parser, outcome, name))
+    readers.close()
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    print(f"{len(costs)} pages read, the largest reader had {memory} MiB\n")
     costs.sort(reverse=True)
-    print("| s a MB | s | size | parser | outcome, MiB | page |\n|--:|--:|--:|---|---|---|")
+    print("| s a MB | s | size | parser | outcome | page |\n|--:|--:|--:|---|---|---|")
     for rate, seconds, size, parser, outcome, name in costs[: chosen.worst]:
         print(f"| {rate:.2f} | {seconds:.2f} | {size} | {parser} | {outcome} | `{name[:90]}` |")
 
