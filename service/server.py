@@ -19,13 +19,14 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from gunicorn.http.body import ChunkedReader
-from gunicorn.util import close_graceful
+from gunicorn.util import close_graceful, write_nonblock
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from service.composition import Service, fetch_policy
 from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
 from service.errors import StartRefused, StoreUnavailable
+from service.framing import ContinueReader, refusal, refuse_what_is_ambiguous, refused
 from service.settings import Settings, load_settings, unknown_variables
 from service.store.database import Database
 
@@ -109,9 +110,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 paced.end()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
+        refuse_what_is_ambiguous(req)
         if req.body and isinstance(req.body.reader, ChunkedReader):
             req.body.reader = ChunkReader(req.body.reader)
-        return super().handle_request(req, conn)
+        if not req._expected_100_continue:
+            return super().handle_request(req, conn)
+        req._expected_100_continue = False  # gunicorn would send it before anyone looks
+        reader = req.body.reader = ContinueReader(req.body.reader, conn.sock.sendall)
+        # a client that was not told to go on may or may not send its body
+        return super().handle_request(req, conn) and not reader.waits
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        status = refusal(exc)
+        if status is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        answer, request_id = refused(status, str(exc))
+        self.log.warning("request %s can't be read: %s", request_id, exc)
+        try:
+            write_nonblock(client, answer)
+        except OSError:
+            pass  # it left
 
 
 class Application(BaseApplication):  # type: ignore[misc]
@@ -152,6 +171,9 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "graceful_timeout": ceil(settings.drain_s + 2),
         "timeout": 60,
         "control_socket_disable": True,
+        # headers of proxies decide nothing here, so nobody gets to set them
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
         "proc_name": "jobspool",
         "on_starting": on_starting,
         "worker_exit": worker_exit,
