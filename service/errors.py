@@ -106,6 +106,7 @@ class KeyInFlight(JobspoolError):
     """A request with this Idempotency-Key is still being processed."""
 
     code = "idempotency-key-in-flight"
+    retry_after_s: ClassVar[int] = 1
 
 
 class KeyReused(JobspoolError):
@@ -128,6 +129,12 @@ class QueueFull(Unavailable):
     """The queue is full."""
 
     code = "queue-full"
+
+
+class Busy(Unavailable):
+    """The service is at work on other large bodies: send it again, or as application/x-ndjson."""
+
+    code = "busy"
 
 
 class Draining(Unavailable):

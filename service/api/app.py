@@ -8,10 +8,11 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 
 from service.api import about, batches, docs, jobs
-from service.api.context import EXTENSION
+from service.api.context import EXTENSION, ROOM
 from service.api.openapi.document import describe
 from service.api.present import dumps
 from service.api.problems import register_problems
+from service.api.room import Room
 from service.operations.operations import Operations
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -24,6 +25,7 @@ def create_app(operations: Operations) -> Flask:
     """
     app = Flask("service", static_folder=None)
     app.extensions[EXTENSION] = operations
+    app.extensions[ROOM] = Room(operations.settings.max_body_bytes)
     app.url_map.strict_slashes = False
     app.before_request(_name_request)
     app.after_request(_tag_response)

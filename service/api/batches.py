@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from service.api import export, parameters, query
 from service.api.body import Body, parse_json
-from service.api.context import operations
+from service.api.context import operations, room
 from service.api.flaws import Flaws
 from service.api.openapi import answers, bodies, examples
 from service.api.openapi.declare import Answer, RequestBody, documented
@@ -35,6 +35,7 @@ from service.api.present import (
 from service.api.submission import Retry, Submission, from_json, from_ndjson, from_urls
 from service.errors import (
     BatchActive,
+    Busy,
     Draining,
     Expired,
     KeyInFlight,
@@ -76,7 +77,7 @@ _NOT_NOW = (KeyInFlight, KeyReused, QueueFull, Draining)
     query=(parameters.WAIT, parameters.DRY_RUN, *parameters.STREAM_OPTIONS),
     headers=(parameters.PREFER, parameters.IDEMPOTENCY_KEY),
     body=RequestBody(bodies.submission, "The batch, or its jobs only."),
-    problems=(Malformed, UnsupportedMedia, TooLarge, *_NOT_NOW),
+    problems=(Malformed, UnsupportedMedia, TooLarge, Busy, *_NOT_NOW),
 )
 def submit_batch() -> Response:
     """Submit a batch of jobs.
@@ -86,17 +87,27 @@ def submit_batch() -> Response:
     """
     wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
     key_hash = query.idempotency_key(request)
-    body, submission = _submission()
     if query.flag(request, parameters.DRY_RUN):
+        return _checked()
+    return _answer(_accepted(key_hash), wait)
+
+
+def _checked() -> Response:
+    with room().entered() as take:
+        _, submission = _submission(take)
         return presented({"valid": True, "total": sum(1 for _ in submission.specs)})
-    with operations().submissions.key_in_flight(key_hash):
-        submitted = operations().submissions.submit(
-            submission.options, submission.specs, _remembered(key_hash, body)
-        )
-    return _answer(submitted, wait)
 
 
-def _submission() -> tuple[Body, Submission]:
+def _accepted(key_hash: str | None) -> Sealed:
+    with room().entered() as take:
+        body, submission = _submission(take)
+        with operations().submissions.key_in_flight(key_hash):
+            return operations().submissions.submit(
+                submission.options, submission.specs, _remembered(key_hash, body)
+            )
+
+
+def _submission(take_room: Callable[[int], None]) -> tuple[Body, Submission]:
     settings = operations().settings
     catalogue, most = operations().catalogue, settings.max_batch_jobs
     kind = request.mimetype
@@ -110,7 +121,9 @@ def _submission() -> tuple[Body, Submission]:
         return body, from_urls(body, options, defaults, catalogue, max_jobs=most)
     if kind == "application/json":
         query.refuse_unknown(request, (parameters.WAIT, parameters.DRY_RUN))
-        return body, from_json(body, catalogue, max_jobs=most)
+        text = body.all()
+        take_room(len(text))
+        return body, from_json(text, catalogue, max_jobs=most)
     raise UnsupportedMedia(
         f"Content-Type {kind[:80]!r} is not accepted; send application/json, "
         "application/x-ndjson (a job a line) or text/plain (a URL a line)"

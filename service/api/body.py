@@ -16,6 +16,8 @@ from service.json_text import MAX_DEPTH, nests_too_deep
 
 MAX_NAMES = 1_000
 """Names in one object: what checks it keeps a kilobyte for each that is wrong."""
+MAX_CONTAINERS = 1_500_000
+"""Objects and lists of one text; 16 MiB of the shortest jobs have fewer."""
 MAX_LINE_BYTES = 1 << 20
 CHUNK = 1 << 16
 
@@ -80,9 +82,9 @@ class Body:
         return TooLarge(f"the body is over {self._limit} bytes ({self._limit_name})")
 
 
-def parse_json(text: bytes) -> Any:
+def parse_json(text: bytes, *, most: int = MAX_CONTAINERS) -> Any:
     """The JSON value; Malformed for anything that two parsers might read differently, TooLarge
-    for an object of more than MAX_NAMES names.
+    for an object of more than MAX_NAMES names and for more than ``most`` objects and lists.
 
     That is: bytes that are not UTF-8, a byte order mark, duplicate names, NaN and numbers that
     overflow, integers of thousands of digits, lone surrogates, NUL, and nesting over 64.
@@ -93,6 +95,8 @@ def parse_json(text: bytes) -> Any:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         raise Malformed(f"the body is not UTF-8 (byte {error.start})") from None
+    if text.count(b"{") + text.count(b"[") > most:
+        raise TooLarge(f"a JSON text has more than {most} objects and lists")
     if nests_too_deep(text):
         raise Malformed(f"the body nests deeper than {MAX_DEPTH} levels")
     try:

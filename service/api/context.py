@@ -1,4 +1,4 @@
-"""The operations of the application that serves this request."""
+"""What the application that serves this request holds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from typing import cast
 
 from flask import current_app
 
+from service.api.room import Room
 from service.operations.operations import Operations
 
 EXTENSION = "jobspool"
+ROOM = "jobspool-room"
 
 
 def operations() -> Operations:
     return cast(Operations, current_app.extensions[EXTENSION])
+
+
+def room() -> Room:
+    return cast(Room, current_app.extensions[ROOM])

@@ -60,7 +60,7 @@ def wait_of(request: Request, *, most_s: float) -> Wait | None:
             raise Invalid([flaw])
         return Wait(float(text), preferred=False)
     for preference in request.headers.get("Prefer", "").split(","):
-        if found := re.fullmatch(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(;.*)?', preference):
+        if found := re.fullmatch(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(;.*)?', preference, re.I):
             return Wait(min(most_s, float(found[1])), preferred=True)
     return None
 

@@ -223,9 +223,9 @@ def too_many_jobs(bound: int) -> TooLarge:
     return TooLarge(f"a batch has at most {bound} jobs (max_batch_jobs)")
 
 
-def from_json(body: Body, catalogue: Catalogue, *, max_jobs: int) -> Submission:
+def from_json(text: bytes, catalogue: Catalogue, *, max_jobs: int) -> Submission:
     """Raises Malformed, Invalid (every flaw), TooLarge."""
-    raw = parse_json(body.all())
+    raw = parse_json(text)
     if not isinstance(raw, dict):
         raise Invalid([Flaw("", "the body must be a JSON object with `jobs` in it")])
     given = raw.get("jobs")
@@ -268,7 +268,7 @@ def _json_lines(body: Body, inspector: Inspector, max_jobs: int) -> Iterator[Any
                 raise TooLarge(f"there are more than {max_jobs} blank lines (max_batch_jobs)")
             continue
         try:
-            yield parse_json(line)
+            yield parse_json(line, most=MAX_VALUES)
         except Malformed as malformed:
             inspector.reject(f"line {n}: {malformed.detail}")
 

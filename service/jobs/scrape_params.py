@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from service.errors import JobFailed
 from service.fetch.url import parse_url
@@ -15,6 +15,7 @@ from service.jobs.extraction.extract import Parser, Part
 from service.jobs.extraction.selection import Pick
 from service.jobs.extraction.selectors import MAX_SELECTORS, Css, Selector
 
+MAX_PARTS: Final = 20
 MAX_HEADERS: Final = 50
 MAX_HEADER_CHARS: Final = 4_096
 DEFAULT_PARTS: Final[tuple[Part, ...]] = ("title", "meta", "links", "headings")
@@ -39,6 +40,18 @@ def _fetchable(url: str) -> str:
     except JobFailed as error:
         raise ValueError(error.detail) from None
     return url
+
+
+def _at_most(most: int) -> BeforeValidator:
+    """Looks before the items are: each that is wrong costs a kilobyte, and there may be millions
+    (``max_length`` alone counts last, and is for the schema)."""
+
+    def counted(value: Any) -> Any:
+        if isinstance(value, dict | list) and len(value) > most:
+            raise ValueError(f"must have at most {most} items")
+        return value
+
+    return BeforeValidator(counted)
 
 
 def _sendable(headers: dict[str, str]) -> dict[str, str]:
@@ -71,18 +84,18 @@ class ScrapeParams(Params):
         ),
         AfterValidator(_fetchable),
     ]
-    include: list[Part] = Field(
+    include: Annotated[list[Part], _at_most(MAX_PARTS)] = Field(
         default=list(DEFAULT_PARTS),
-        max_length=20,
+        max_length=MAX_PARTS,
         description="The parts of the result that are read; text is the whole page's text.",
     )
     parser: Parser = "lexbor"
-    select: dict[SelectorName, Css | Selector] = Field(
+    select: Annotated[dict[SelectorName, Css | Selector], _at_most(MAX_SELECTORS)] = Field(
         default={},
         max_length=MAX_SELECTORS,
         description="CSS selectors by the name that their matches get in the result.",
     )
-    headers: Annotated[dict[str, str], AfterValidator(_sendable)] = Field(
+    headers: Annotated[dict[str, str], _at_most(MAX_HEADERS), AfterValidator(_sendable)] = Field(
         default={},
         max_length=MAX_HEADERS,
         description="Sent with the request, and to no other origin when that redirects.",

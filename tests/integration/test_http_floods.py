@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from service.api.body import MAX_LINE_BYTES, MAX_NAMES, parse_json
+from service.api.context import ROOM
 from service.api.flaws import MAX_FLAWS
+from service.api.room import Room
 from service.errors import Malformed, TooLarge
 from tests.support.api import Api, job
 
@@ -101,3 +103,29 @@ def test_a_line_has_a_bound(api: Api) -> None:
     assert post(api, line.ljust(MAX_LINE_BYTES) + b"\n" + line, NDJSON).status_code == 202
     for body in (line.ljust(MAX_LINE_BYTES + 1) + b"\n" + line, line.ljust(MAX_LINE_BYTES + 1)):
         assert post(api, body, NDJSON).status_code == 413
+
+
+def test_containers_have_a_bound_whatever_they_weigh(api: Api) -> None:
+    for unit in (b"{}", b"[]"):
+        with pytest.raises(TooLarge, match="1000 objects and lists"):
+            parse_json(b"[" + b",".join([unit] * 1_000) + b"]", most=1_000)
+        assert len(parse_json(b"[" + b",".join([unit] * 999) + b"]", most=1_000)) == 999
+    line = b'{"type":"numbers","params":{"name":[' + b"[]," * 100_000 + b"[]]}}"
+    response = post(api, line, NDJSON)
+    assert response.status_code == 413
+    assert "100000 objects and lists" in response.json["detail"]
+
+
+def test_large_bodies_take_turns(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.room.WAIT_S", 0.01)
+    room: Room = api.client.application.extensions[ROOM]
+    large = json.dumps({"jobs": [job(count=0)]}).encode().ljust(1_000_000)
+    with room.entered() as take:
+        take((16 << 20) - 1_000_000 + 1)
+        for query in ("", "?dry_run=true"):
+            response = api.client.post(f"/v1/batches{query}", data=large, headers=JSON)
+            assert (response.status_code, response.json["code"]) == (503, "busy")
+            assert response.headers["Retry-After"]
+        assert api.post([job(count=0)]).status_code == 202  # a small one is let in
+    for _ in range(20):  # and each gives its room back
+        assert post(api, large, JSON).status_code == 202

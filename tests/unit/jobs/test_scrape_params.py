@@ -199,3 +199,19 @@ def test_selectors_in_brackets_leave_little_to_choose(css: str) -> None:
 )
 def test_selectors_may_combine_as_people_do(css: str) -> None:
     assert submit_flaws(select={"x": css}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "flood"),
+    [
+        ("select", {f"x{n}": 5 for n in range(100_000)}),
+        ("headers", {f"x{n}": 5 for n in range(100_000)}),
+        ("include", [5] * 100_000),
+    ],
+)
+def test_a_flood_is_counted_and_not_looked_through(name: str, flood: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ScrapeParams.model_validate({"url": "https://example.com", name: flood})
+    (error,) = caught.value.errors()
+    assert error["loc"] == (name,)
+    assert "at most" in error["msg"]
