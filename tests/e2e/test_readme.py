@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import Server, free_port
 from tests.support.site import Site
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -27,8 +27,11 @@ def site() -> Iterator[Site]:
 
 
 def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Site) -> None:
-    server = make_server(fetch_allow_cidrs="127.0.0.0/8", fetch_allow_ports=str(site.port)).start()
+    pages = free_port()
+    ports = f"{site.port},{pages}"
+    server = make_server(fetch_allow_cidrs="127.0.0.0/8", fetch_allow_ports=ports).start()
     script = "\n".join(BLOCKS).replace("localhost:8000", f"127.0.0.1:{server.port}")
+    script = script.replace("8901", str(pages))
     for stranger in ("https://example.com", "https://www.python.org"):
         script = script.replace(stranger, f"{site.url}/")
     done = subprocess.run(
@@ -42,6 +45,10 @@ def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Si
     assert batches[None]["outcome"] == "succeeded"
     assert "hello" not in batches, "the README deletes it at the end"
     assert "Letters: C" in done.stdout
+    assert batches["pages"]["counts"]["succeeded"] == 12
+    assert re.search(r"^Python: module heapq has [1-9]\d* links", done.stdout, re.MULTILINE)
+    (anchors,) = server.results(f"/v1/batches/{server.get('/v1/batches')['items'][0]['id']}")
+    assert "-dumps" in anchors["result"]["selected"]["anchors"]
 
 
 def test_the_python_of_the_client_runs_as_pasted(server: Server) -> None:
