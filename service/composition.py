@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -112,6 +113,7 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
     ports = read(parse_ports, "fetch_allow_ports")
     if not (settings.fetch_contact.isascii() and settings.fetch_contact.isprintable()):
         flaws.append("JOBSPOOL_FETCH_CONTACT: must be printable ASCII, it is sent as a header")
+    flaws += _flaws_of_ca_file(settings.fetch_ca_file)
     if flaws:
         raise SettingsInvalid("settings are not valid:\n  " + "\n  ".join(flaws))
     addresses = AddressPolicy(
@@ -121,5 +123,27 @@ def fetch_policy(settings: Settings) -> FetchPolicy:
         addresses.self_test()
     except RuntimeError as error:
         raise StartRefused(f"the address policy is broken: {error}") from error
-    agent = user_agent(__version__, settings.fetch_contact)
-    return FetchPolicy(addresses=addresses, user_agent=agent)
+    return FetchPolicy(
+        addresses=addresses,
+        total_s=settings.fetch_timeout_s,
+        connect_s=settings.fetch_connect_s,
+        dns_s=settings.fetch_dns_s,
+        max_body_bytes=settings.fetch_max_body_bytes,
+        max_wire_bytes=settings.fetch_max_wire_bytes,
+        max_header_bytes=settings.fetch_max_header_bytes,
+        max_redirects=settings.fetch_max_redirects,
+        allow_https_downgrade=settings.fetch_allow_https_downgrade,
+        user_agent=user_agent(__version__, settings.fetch_contact),
+        ca_file=settings.fetch_ca_file or None,
+    )
+
+
+def _flaws_of_ca_file(path: str) -> list[str]:
+    """A bundle that can't be read would fail every https page."""
+    if not path:
+        return []
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        return [f"JOBSPOOL_FETCH_CA_FILE: {path} is no PEM bundle that can be read: {error}"]
+    return []

@@ -66,6 +66,21 @@ class Settings(BaseSettings):
     fetch_allow_cidrs: str = Field("", description="addresses allowed although not public")
     fetch_deny_cidrs: str = Field("", description="addresses denied whatever else says")
     fetch_allow_ports: str = Field("80,443,8080,8443", description="ports that may be dialled")
+    fetch_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="for a page, redirects included"
+    )
+    fetch_connect_s: float = Field(3.0, gt=0, le=3600, description="of it to connect, TLS included")
+    fetch_dns_s: float = Field(5.0, gt=0, le=3600, description="of it to resolve a name")
+    fetch_max_body_bytes: int = Field(
+        2 << 20, ge=1024, le=1 << 30, description="largest page, decoded"
+    )
+    fetch_max_wire_bytes: int = Field(1 << 20, ge=1024, le=1 << 30, description="and as it is sent")
+    fetch_max_header_bytes: int = Field(65_536, ge=1024, le=1 << 20, description="and its headers")
+    fetch_max_redirects: int = Field(5, ge=0, le=50, description="most redirects of a page")
+    fetch_allow_https_downgrade: bool = Field(
+        False, description="follow redirects from https to http"
+    )
+    fetch_ca_file: str = Field("", description="PEM bundle to trust instead of certifi's")
     page_readers: int = Field(
         0, ge=0, le=64, description="processes of each worker that read pages; 0: one for each core"
     )
