@@ -18,10 +18,12 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
+from gunicorn.glogging import Logger
 from gunicorn.http.body import ChunkedReader
 from gunicorn.util import close_graceful, write_nonblock
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
+from service import logs
 from service.composition import Service, fetch_policy
 from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
@@ -62,7 +64,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self.service.start()
             except StoreUnavailable as error:
                 # gunicorn gives up the whole service when a worker fails to boot
-                self.log.warning("waiting for the store: %s", error.detail)
+                log.warning("waiting for the store", extra={"reason": error.detail})
                 self.notify()
                 sleep(STORE_PAUSE_S)
             else:
@@ -126,11 +128,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             super().handle_error(req, client, addr, exc)
             return
         answer, request_id = refused(status, str(exc))
-        self.log.warning("request %s can't be read: %s", request_id, exc)
+        # by its kind: its words quote the header that is wrong, be it a key
+        told = {"reason": type(exc).__name__, "status": int(status), "request_id": request_id}
+        log.warning("a request that can't be read", extra={**told, "client": addr and addr[0]})
         try:
             write_nonblock(client, answer)
         except OSError:
             pass  # it left
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    """What gunicorn says goes where all goes; the application tells of its requests itself."""
+
+    def setup(self, cfg: Config) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.propagate = True
 
 
 class Application(BaseApplication):  # type: ignore[misc]
@@ -175,6 +188,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
         "proc_name": "jobspool",
+        "logger_class": ServerLog,
         "on_starting": on_starting,
         "worker_exit": worker_exit,
     }
@@ -225,12 +239,16 @@ def leave_process() -> None:
 
 def serve(settings: Settings) -> None:
     """Run the service until it is told to stop. Raises StartRefused before it listens."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings.log_format, settings.log_level)
     for name in unknown_variables():
-        log.warning("%s is set and is no setting of this service", name)
-    Application(settings).run()
+        log.warning("a variable that is no setting of this service", extra={"variable": name})
+    try:
+        Application(settings).run()
+    except StartRefused as refused:
+        if not logs.writes_json(settings.log_format):
+            raise
+        log.critical("the service refuses to start", extra={"reason": refused.detail})
+        sys.exit(2)
 
 
 def refuse_open_address(settings: Settings, cfg: Config) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,6 +27,15 @@ class Settings(BaseSettings):
     client_timeout_s: float = Field(
         10.0, gt=0, le=300, description="how late a client may be with sending or reading"
     )
+
+    # what it tells of itself
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="how the log is written; auto: readable on a terminal, else JSON"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is logged, from this level up"
+    )
+    access_log: bool = Field(True, description="log an event for each request")
 
     # where state lives
     data_dir: Path = Field(Path("jobspool-data"), description="the database and its locks")
