@@ -94,7 +94,7 @@ class PacedSocket(socket.socket):
                 finally:
                     self._wait(monotonic() - begun)
             self._cut = True
-            log.info("cut a client off that was waited for %.1f s", self._waited_s)
+            log.info("a slow client was cut off", extra={"waited_s": round(self._waited_s, 1)})
             return None
         finally:
             self.settimeout(asked)

@@ -100,7 +100,7 @@ class Lines(logging.StreamHandler[TextIO]):
         broken.__dict__.update(about)
         return super().format(broken)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name there
         """There is nowhere left to tell it."""
 
 

@@ -145,6 +145,11 @@ class ClaimedJob(NamedTuple):
     claimed_ms: int
     batch: ClaimedBatch
 
+    @property
+    def id(self) -> str:
+        """As clients know it."""
+        return f"{self.batch.id}.{index_of(self.key)}"
+
 
 class ClaimedBatch(NamedTuple):
     """The part of a batch that its running jobs share."""
@@ -196,6 +201,18 @@ class Outcome(NamedTuple):
     wait_reason: str | None = None
     host: str | None = None
     host_wish: HostWish | None = None
+
+
+class EndedBatch(NamedTuple):
+    """A batch that a transaction brought to its end. Times are milliseconds since the epoch."""
+
+    id: str
+    outcome: str | None
+    succeeded: int
+    failed: int
+    cancelled: int
+    started_ms: int | None
+    finished_ms: int
 
 
 class ConsoleText(NamedTuple):

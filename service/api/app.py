@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from uuid import uuid4
+from flask import Flask, Response
 
-from flask import Flask, Response, g, request
-
-from service.api import about, batches, docs, jobs
+from service.api import about, batches, docs, jobs, traffic
 from service.api.context import EXTENSION, ROOM
 from service.api.openapi.document import describe
 from service.api.present import dumps
 from service.api.problems import register_problems
 from service.api.room import Room
 from service.operations.operations import Operations
-
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def create_app(operations: Operations) -> Flask:
@@ -27,8 +22,8 @@ def create_app(operations: Operations) -> Flask:
     app.extensions[EXTENSION] = operations
     app.extensions[ROOM] = Room(operations.settings.max_body_bytes)
     app.url_map.strict_slashes = False
-    app.before_request(_name_request)
-    app.after_request(_tag_response)
+    app.after_request(_guard_types)
+    traffic.register(app)
     for blueprint in (batches.blueprint, jobs.blueprint, about.blueprint, docs.blueprint):
         app.register_blueprint(blueprint)
     register_problems(app)
@@ -37,12 +32,6 @@ def create_app(operations: Operations) -> Flask:
     return app
 
 
-def _name_request() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-
-
-def _tag_response(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
+def _guard_types(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
+from structlog.contextvars import bind_contextvars
 
 from service.api import export, parameters, query
 from service.api.body import Body, parse_json
@@ -149,6 +150,7 @@ def _remembered(key_hash: str | None, body: Body) -> Callable[[], Remembered | N
 
 def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
     batch_id = submitted.batch.id
+    bind_contextvars(batch_id=batch_id)
     headers = {**NO_STORE, "Location": batch_path(batch_id)}
     if submitted.replayed:
         headers["Idempotency-Replayed"] = "true"

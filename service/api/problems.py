@@ -101,6 +101,6 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unknown(error: Exception) -> Response:
-    log.error("request %s failed", g.get("request_id"), exc_info=error)
+    log.error("request failed", exc_info=error, extra={"request_id": g.get("request_id")})
     detail = "Something went wrong here; quote the request_id when you report it."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

@@ -107,7 +107,7 @@ class Dispatcher:
                 self._wake_due()
                 self._fill()
             except StoreUnavailable as error:
-                log.warning("claiming pauses: %s", error.detail)
+                log.warning("claiming pauses", extra={"reason": error.detail})
                 self._pause()
             except Exception:  # a service whose dispatcher died would accept and never run
                 log.exception("a round of the dispatcher failed")
@@ -193,7 +193,7 @@ class Dispatcher:
         try:
             future = executor.submit(place, lambda: self._work(live_shift))
         except RuntimeError:
-            log.exception("no thread to be had for a job of batch %s", shift.batch.id)
+            log.exception("no thread to be had for a job", extra={"batch_id": shift.batch.id})
             self._give_up(live_shift)
         else:
             for live in enlisted:
@@ -207,7 +207,7 @@ class Dispatcher:
         try:
             self._registry.reserve(live)
         except (AlreadyLive, Saturated) as error:
-            log.warning("job %s is put off: %s", live.job.key, error)
+            log.warning("job put off", extra={"job_id": live.job.id, "reason": error.detail})
             self._ensembles.leave(live.job.key)
             later = self._runner.deferred("pool_full", PAUSE_S)
             self._hand_over(live, self._runner.outcome(live, later))

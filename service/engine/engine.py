@@ -178,7 +178,8 @@ class Engine:
         A job past its timeout is failed, which is what its client asked for. One that was
         cancelled stays ``cancelling``: it is still running, and nobody set it an end.
         """
-        log.warning("job %s has not returned; its thread is replaced", live.job.key)
+        told = {"job_id": live.job.id, "job_type": live.job.type, "timed_out": live.token.timed_out}
+        log.warning("job not returned, its thread is replaced", extra=told)
         if live.token.timed_out:
             outcome = self._runner.outcome(live, overstayed(live))
             self._store.finish(live.node, outcome)

@@ -85,7 +85,7 @@ class Keeper:
             if self._node is not None:
                 self._store.leave(self._node, timeout_s)
         except (StoreUnavailable, TimeoutError) as error:
-            log.warning("left without telling the store: %s", error)
+            log.warning("left without telling the store", extra={"reason": str(error)})
         self._node = None
         if self._lock:
             self._lock.release()
@@ -114,7 +114,7 @@ class Keeper:
                 self._on_round()
                 self._expire()
             except StoreUnavailable as error:
-                log.warning("keeping pauses: %s", error.detail)
+                log.warning("keeping pauses", extra={"reason": error.detail})
             except Exception:
                 log.exception("a round of the keeper failed")
 
@@ -128,7 +128,9 @@ class Keeper:
         if late or monotonic() - begun > self._times.node_timeout_s / HEARTBEATS:
             self._calm_from = monotonic() + self._times.node_timeout_s
         if not alive:
-            log.warning("this process was taken for dead (node %d); it joins again", self._node)
+            log.warning(
+                "this process was taken for dead and joins again", extra={"node": self._node}
+            )
             self._join()
 
     def _rescue(self) -> None:
@@ -152,12 +154,8 @@ class Keeper:
         rescued = self._store.rescue(
             sorted(dead), max_crashes=self._times.max_crashes, silent_for_s=silent_for_s
         )
-        log.warning(
-            "rescued %d jobs of dead processes %s; %d had crashed too often and failed",
-            rescued.requeued,
-            sorted(dead),
-            rescued.failed,
-        )
+        told = {"nodes": sorted(dead), "requeued": rescued.requeued, "failed": rescued.failed}
+        log.warning("jobs of dead processes rescued", extra=told)
         for node in dead & locks.keys():
             if is_dead(self._folder, locks[node]):
                 remove_lock(self._folder, locks[node])

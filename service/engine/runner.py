@@ -14,6 +14,7 @@ from pydantic import JsonValue, ValidationError
 from service.clock import Clock
 from service.engine.context import RunningContext
 from service.engine.registry import LiveJob
+from service.engine.surprises import Surprises
 from service.errors import (
     JobCancelled,
     JobDeferred,
@@ -64,6 +65,7 @@ class Runner:
         self._store = store
         self._clock = clock
         self._limits = limits
+        self._surprises = Surprises()
 
     def run(self, live: LiveJob) -> Outcome:
         """Run the job on the calling thread. Never raises, whatever the job does."""
@@ -74,11 +76,15 @@ class Runner:
         live.ensemble.begin()
         try:
             verdict = self._verdict(live, context)
-        except BaseException as error:
-            log.warning("job %s failed in a way that can't be told", live.job.key, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - it is told
+            self._tell("job failed in a way that can't be told", live, error)
             verdict = BROKEN
         finally:
             live.ensemble.end()
+        if log.isEnabledFor(logging.DEBUG):
+            told = {"job_id": live.job.id, "job_type": live.job.type, "attempt": live.job.attempt}
+            ending = {"ending": str(verdict.ending), "wait_reason": verdict.wait_reason}
+            log.debug("job ran", extra={**told, **ending, "error": verdict.error})
         return self.outcome(
             live,
             verdict,
@@ -86,6 +92,14 @@ class Runner:
             cpu_us=(time.thread_time_ns() - cpu) // 1000 + int(context.charged_cpu_s * 1e6),
             thread=current_thread().name,
         )
+
+    def _tell(self, event: str, live: LiveJob, error: BaseException) -> None:
+        untold = self._surprises.untold(f"{live.job.type} {type(error).__name__}")
+        told = {"job_id": live.job.id, "job_type": live.job.type}
+        if untold is None:
+            log.debug(event, extra=told, exc_info=error)
+        else:
+            log.warning(event, extra={**told, "others_untold": untold}, exc_info=error)
 
     def outcome(
         self,
@@ -137,8 +151,8 @@ class Runner:
             return self._failed(live, timed_out(live))
         except JobFailed as failed:
             return self._failed(live, failed)
-        except BaseException as error:
-            log.warning("job %s raised", live.job.key, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - it is told
+            self._tell("job raised", live, error)
             return self._failed(live, JobFailed("exception", _described(error), retryable=True))
 
     def deferred(self, reason: str, delay_s: float) -> Verdict:

@@ -56,5 +56,5 @@ def _load(entry: EntryPoint) -> JobType[Any]:
     for attribute in ("name", "description", "params_model", "example"):
         if not hasattr(job_type, attribute):
             raise StartRefused(f"job type {entry.name!r} ({entry.value}) has no {attribute}")
-    log.info("job type %s from %s", job_type.name, entry.value)
+    log.info("job type found", extra={"job_type": job_type.name, "source": entry.value})
     return job_type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -14,6 +15,8 @@ from service.operations.jobs import Jobs
 from service.operations.parts import UseCase
 from service.store import queries, submits
 from service.store.submits import Accepted, Remembered, Sealed
+
+log = logging.getLogger(__name__)
 
 
 class Submissions(UseCase):
@@ -40,6 +43,8 @@ class Submissions(UseCase):
             remember_s=settings.idempotency_ttl_s,
         )
         engine.wake()
+        if not sealed.replayed:
+            _tell_of(sealed.batch)
         return sealed
 
     def key_in_flight(self, key_hash: str | None) -> AbstractContextManager[None]:
@@ -84,3 +89,14 @@ class Submissions(UseCase):
                     yield JobSpec(*(getattr(job, name) for name in JobSpec._fields))
         if not found:
             raise NothingToRetry(f"no job of the batch is {' or '.join(states)}")
+
+
+def _tell_of(batch: Accepted) -> None:
+    told = {
+        "batch_id": batch.id,
+        "jobs": batch.total,
+        "batch_name": batch.name,
+        "executor": batch.executor,
+        "retry_of": batch.retry_of,
+    }
+    log.info("batch accepted", extra={name: v for name, v in told.items() if v is not None})

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from service.clock import Clock
 from service.errors import StoreUnavailable
-from service.model import ConsoleText, Ending, Outcome, error_json
+from service.model import ConsoleText, EndedBatch, Ending, Outcome, error_json
 from service.store.database import Database, is_fault
 from service.store.finishes import finish, write_console
 from service.store.hosts import HostRules
@@ -187,7 +187,9 @@ class Journal:
                 connection = None
                 self._bear(work, error)
             else:
-                self._failure = None
+                if self._failure is not None:
+                    log.warning("the store can be written again")
+                    self._failure = None
                 self._answer(work, ended)
         _discard(connection)
 
@@ -209,7 +211,8 @@ class Journal:
             self._alone = work.size
         elif work.outcomes:
             ((node, outcome),) = work.outcomes
-            log.error("the outcome of job %s can't be written", outcome.key, exc_info=error)
+            told = {"job_key": outcome.key}
+            log.error("an outcome can't be written", extra=told, exc_info=error)
             with self._wake:
                 if outcome.error != UNWRITABLE:
                     self._outcomes.insert(0, (node, _unwritable(outcome)))
@@ -262,7 +265,7 @@ class Journal:
             return None
         return max(0.0, self._texts_since + CONSOLE_DELAY_S - monotonic())
 
-    def _commit(self, connection: Connection, work: Work) -> set[str]:
+    def _commit(self, connection: Connection, work: Work) -> dict[str, EndedBatch]:
         with connection.begin():
             tx = Transaction(connection, self._statements, self._clock, self._rules)
             write_console(tx, work.texts)
@@ -273,16 +276,18 @@ class Journal:
             tx.settle()
         return tx.ended_batches
 
-    def _answer(self, work: Work, ended: set[str]) -> None:
+    def _answer(self, work: Work, ended: dict[str, EndedBatch]) -> None:
         for pending in work.writes:
             pending.tell()
-        self._on_commit(ended)
+        self._on_commit(set(ended))
+        for batch in ended.values():
+            _tell_of(batch)
 
     def _refuse(self, work: Work, error: Exception) -> None:
         """Tell the waiters, keep what has no waiter, and pause: the disk may need a while."""
         reason = str(getattr(error, "orig", error))
         if self._failure is None:
-            log.error("the store can't be written: %s", reason, exc_info=error)
+            log.error("the store can't be written", extra={"reason": reason}, exc_info=error)
         self._failure = reason
         for pending in work.writes:
             refusal = StoreUnavailable(f"the store can't be written: {reason}")
@@ -316,6 +321,19 @@ def _some(outcomes: list[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
         if total > MOST_BYTES and n:
             return outcomes[:n]
     return outcomes[:]
+
+
+def _tell_of(batch: EndedBatch) -> None:
+    began_ms = batch.finished_ms if batch.started_ms is None else batch.started_ms
+    told = {
+        "batch_id": batch.id,
+        "outcome": batch.outcome,
+        "succeeded": batch.succeeded,
+        "failed": batch.failed,
+        "cancelled": batch.cancelled,
+        "elapsed_s": round((batch.finished_ms - began_ms) / 1000, 3),
+    }
+    log.info("batch ended", extra=told)
 
 
 def _by_node(outcomes: list[tuple[int, Outcome]]) -> dict[int, list[Outcome]]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Dialect
 
-from service.model import BATCH_ENDED, BatchStatus, JobState
+from service.model import BATCH_ENDED, BatchStatus, EndedBatch, JobState
 from service.store.prepared import Prepared
 from service.store.schema import batches, gauges
 
@@ -93,7 +93,7 @@ class Ledger:
         self._now_ms = now_ms
         self._entries: dict[int, Entry | None] = {}
         self._queued_before: dict[int, int] = {}
-        self.ended: set[str] = set()
+        self.ended: dict[str, EndedBatch] = {}
 
     def batch(self, key: int) -> Entry | None:
         """The batch's counters; None if it is gone. The caller changes them in place."""
@@ -137,7 +137,15 @@ class Ledger:
         # from now, not from the last job's end: a clock of the past must not expire it at once
         entry.expires_ms = self._now_ms + entry.ttl_s * 1000
         entry.home = None
-        self.ended.add(entry.id)
+        self.ended[entry.id] = EndedBatch(
+            entry.id,
+            entry.outcome,
+            entry.succeeded,
+            entry.failed,
+            entry.cancelled,
+            entry.started_ms,
+            finished_ms=entry.finished_ms,
+        )
 
 
 def _active_status(entry: Entry) -> BatchStatus:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.clock import Clock
-from service.model import batch_of
+from service.model import EndedBatch, batch_of
 from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
 from service.store.statements import Statements
@@ -31,7 +31,7 @@ class Transaction:
         self.cursor: Any = connection.connection.cursor()
         self.now_ms = clock.now_ms()
         self.steady_s = clock.steady_s()
-        self.ended_batches: set[str] = set()
+        self.ended_batches: dict[str, EndedBatch] = {}
         self.parked = 0  # jobs that were sent to wait for their host
         self._rules = rules
         self._open_ledgers()
