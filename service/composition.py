@@ -26,6 +26,7 @@ from service.jobs.extraction.readers import PageReaders
 from service.jobs.letters import Letters
 from service.jobs.numbers import Numbers
 from service.jobs.scrape import Scrape
+from service.metrics.metrics import Metrics
 from service.operations.news import BatchNews
 from service.operations.operations import Operations
 from service.operations.parts import Parts, Seats
@@ -50,6 +51,7 @@ class Service:
         *,
         clock: Clock | None = None,
         job_types: list[JobType[Any]] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.settings = settings
         self._client = GuardedClient(fetch_policy(settings))
@@ -58,18 +60,22 @@ class Service:
         self._catalogue = Catalogue(
             [Numbers(), Letters(), scrape, *installed_job_types(), *(job_types or [])]
         )
+        self.metrics = metrics or Metrics()
+        self.metrics.know(job_type.name for job_type in self._catalogue)
         clock = clock or Clock()
         news = BatchNews()
         readers = settings.threads + 4
         rules = HostRules(settings.host_concurrency, int(settings.host_gap_s * 1000))
         self.database = Database(settings.database_path, readers=readers)
-        self.store = Store(self.database, clock, rules, on_commit=news.announce)
-        self.engine = Engine(self.store, self._catalogue, clock, settings)
+        self.store = Store(
+            self.database, clock, rules, on_commit=news.announce, measure=self.metrics.committed
+        )
+        self.engine = Engine(self.store, self._catalogue, clock, settings, self.metrics)
         seats = Seats(settings.threads)
         self.operations = Operations(
             Parts(self.store, self.engine, self._catalogue, clock, settings, news, seats)
         )
-        self.app: Flask = create_app(self.operations)
+        self.app: Flask = create_app(self.operations, self.metrics)
         self._changing = Lock()  # starting and stopping wait for each other
 
     def start(self) -> None:

@@ -144,6 +144,7 @@ class ClaimedJob(NamedTuple):
     host: str | None
     claimed_ms: int
     batch: ClaimedBatch
+    queued_ms: int = 0
 
     @property
     def id(self) -> str:
@@ -201,6 +202,18 @@ class Outcome(NamedTuple):
     wait_reason: str | None = None
     host: str | None = None
     host_wish: HostWish | None = None
+    type: str = ""
+    queued_ms: int | None = None
+
+
+class EndedJob(NamedTuple):
+    """A job that a transaction brought to its end; without times, one that did not run."""
+
+    type: str
+    state: JobState
+    run_ms: int | None = None
+    queue_ms: int | None = None
+    error: str | None = None
 
 
 class EndedBatch(NamedTuple):
@@ -213,6 +226,15 @@ class EndedBatch(NamedTuple):
     cancelled: int
     started_ms: int | None
     finished_ms: int
+
+
+class Committed(NamedTuple):
+    """A transaction of the journal, once it is on disk. ``writes`` is what went into it."""
+
+    jobs: list[EndedJob]
+    batches: list[EndedBatch]
+    writes: int
+    seconds: float
 
 
 class ConsoleText(NamedTuple):

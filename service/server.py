@@ -29,6 +29,8 @@ from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
 from service.errors import StartRefused, StoreUnavailable
 from service.framing import ContinueReader, refusal, refuse_what_is_ambiguous, refused
+from service.metrics.metrics import Metrics, forget_worker
+from service.metrics.scoreboard import Scoreboard
 from service.settings import Settings, load_settings, unknown_variables
 from service.store.database import Database
 
@@ -38,6 +40,9 @@ STORE_PAUSE_S = 0.5
 
 GREETING_S = 0.01
 """A request thread waits so long for the first byte of a new connection."""
+
+SPARE_SLOTS = 8
+"""To count in, for workers that are added to a running service (a reload has twice as many)."""
 
 LAST_ANSWERS_S = 1.5
 """After the drain, for answers that are being sent."""
@@ -52,12 +57,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.settings = settings_of(self.app)
         self.service: Service | None = None
+        # pre_fork sets them: where this worker counts
+        self.board: Scoreboard | None = None
+        self.slot: int | None = None
         self._patience = Patience(self.settings.client_timeout_s, self.settings.threads)
 
     # --- the service ------------------------------------------------------------------------
 
     def load_wsgi(self) -> None:
-        self.service = Service(self.settings)
+        self.service = Service(self.settings, metrics=Metrics(self.board, self.slot or 0))
         self.wsgi = self.service.app
         while self.alive:
             try:
@@ -190,6 +198,8 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "proc_name": "jobspool",
         "logger_class": ServerLog,
         "on_starting": on_starting,
+        "pre_fork": pre_fork,
+        "child_exit": child_exit,
         "worker_exit": worker_exit,
     }
 
@@ -200,11 +210,28 @@ def on_starting(server: Any) -> None:
     refuse_what_splits_state(server.cfg)
     refuse_open_address(settings, server.cfg)
     fetch_policy(settings)
+    server.board = Scoreboard(settings.workers * 2 + SPARE_SLOTS)
     # held by the master and, across their fork, by its workers
     DataDirectory(settings.data_dir).claim()
     database = Database(settings.database_path)
     database.upgrade()
     database.close()
+
+
+def pre_fork(server: Any, worker: Worker) -> None:
+    """In the master: the worker gets a part of the memory that they all count in."""
+    board: Scoreboard = server.board
+    worker.slot = board.free_slot(other.slot for other in server.WORKERS.values())
+    if worker.slot is None:
+        log.warning("too many workers: one is left out of /metrics")
+    else:
+        worker.board = board
+
+
+def child_exit(_server: Any, worker: Worker) -> None:
+    """In the master, once the worker is dead, whatever killed it."""
+    if worker.board is not None and worker.slot is not None:
+        forget_worker(worker.board, worker.slot)
 
 
 def refuse_what_splits_state(cfg: Config) -> None:

@@ -46,6 +46,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **more: Any,
 ) -> Response:
+    g.problem = code
     body = problem_body(status, code, detail, g.get("request_id"), **more)
     response = Response(dumps(body), status, content_type=PROBLEM_JSON)
     response.headers.update(headers or {})

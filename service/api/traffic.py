@@ -1,9 +1,10 @@
-"""What each request leaves behind: an id in its answer, and an event in the log."""
+"""What each request leaves behind: an id in its answer, an event in the log, and numbers."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from service.api.context import operations
+from service.api.context import numbers, operations
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -25,6 +26,7 @@ OFTEN = {
 }
 """What clients and monitors ask again and again: told at debug, unless it was refused."""
 
+SUBMITS = ("batches.submit_batch", "batches.retry_batch")
 SUBJECTS = ("batch_id", "job_id")
 LONGEST_PATH = 256
 
@@ -50,11 +52,14 @@ def _answer(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     # the answer may be a stream: the request ends when that is closed, outside of its context
     begun, status, told = g.begun, response.status_code, {}
+    count = partial(numbers().request, _route(), request.method, status)
+    if status >= 400 and request.endpoint in SUBMITS:
+        numbers().refused(g.get("problem", "unknown"))
     if operations().settings.access_log:
         level = _level(status)
         if log.isEnabledFor(level):
             told = _told(level, status)
-    response.call_on_close(partial(_end, begun, told))
+    response.call_on_close(partial(_end, begun, count, told))
     return response
 
 
@@ -81,8 +86,10 @@ def _told(level: int, status: int) -> dict[str, Any]:
     }
 
 
-def _end(begun: float, told: dict[str, Any]) -> None:
+def _end(begun: float, count: Callable[[float], None], told: dict[str, Any]) -> None:
+    seconds = perf_counter() - begun
+    count(seconds)
     if told:
-        duration_ms = round((perf_counter() - begun) * 1000, 3)
-        log.log(told.pop("at"), "request", extra={**told, "duration_ms": duration_ms})
+        about = {**told, "duration_ms": round(seconds * 1000, 3)}
+        log.log(about.pop("at"), "request", extra=about)
     clear_contextvars()

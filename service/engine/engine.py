@@ -23,6 +23,7 @@ from service.engine.runner import Runner, RunnerLimits, overstayed
 from service.engine.shifts import LONGEST
 from service.errors import JobCancelled, JobHandedBack
 from service.jobs.catalogue import Catalogue
+from service.metrics.metrics import Metrics
 from service.model import Executor
 from service.settings import Settings
 from service.store.store import Store
@@ -45,11 +46,17 @@ class Engine:
     """Runs jobs of the store on this process's threads. The constructor starts nothing."""
 
     def __init__(
-        self, store: Store, catalogue: Catalogue, clock: Clock, settings: Settings
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
+        self._metrics = metrics
         self._sequential = SequentialExecutor(settings.dedicated_limit)
         self._executors: dict[Executor, JobExecutor] = {
             Executor.POOL: PoolExecutor(settings.pool_size),
@@ -171,6 +178,12 @@ class Engine:
         for live in self._registry.snapshot():
             if live.token.asked_before(overdue) and self._registry.give_up(live):
                 self._replace(live)
+        self.measure()
+
+    def measure(self) -> None:
+        """Note how busy this process is, for whichever process is asked."""
+        self._metrics.threads(**self.threads()._asdict())
+        self._metrics.process()
 
     def _replace(self, live: LiveJob) -> None:
         """Its thread should have returned and has not: count it out, and carry on without it.

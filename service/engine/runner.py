@@ -129,6 +129,8 @@ class Runner:
             wait_reason=verdict.wait_reason,
             host=job.host,
             host_wish=verdict.host_wish,
+            type=job.type,
+            queued_ms=job.queued_ms,
         )
 
     def _verdict(self, live: LiveJob, context: RunningContext) -> Verdict:

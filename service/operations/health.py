@@ -29,6 +29,10 @@ class Health(UseCase):
         wait_s = None if oldest is None else max(0.0, (now_ms - oldest) / 1000)
         return ExecutorState(self._parts.engine.threads(), queue.queued, wait_s, queue.nodes)
 
+    def measure(self) -> None:
+        """Bring this process's own numbers up to date."""
+        self._parts.engine.measure()
+
     def unready(self) -> str | None:
         """Why the service should get no traffic now; None if it should."""
         if self._parts.engine.draining:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, null, select, text, update
 
-from service.model import BatchStatus, JobState, job_key
+from service.model import BatchStatus, EndedJob, JobState, job_key
 from service.store.ledger import Entry
 from service.store.schema import QUEUED, RUNNING, SEQ_BITS, WAITING, batches, jobs
 from service.store.transaction import Transaction
@@ -56,15 +56,16 @@ def unfinished_cancel(connection: Connection) -> int | None:
 def cancel_job(tx: Transaction, key: int, batch_key: int) -> str | None:
     """Cancel one job; returns the state it was in, None if there is no such job."""
     entry = tx.ledger.batch(batch_key)
-    state = tx.connection.execute(
-        select(jobs.c.state).where(jobs.c.key == key).with_for_update()
-    ).scalar()
-    if state is None or entry is None:
+    job = tx.connection.execute(
+        select(jobs.c.state, jobs.c.type).where(jobs.c.key == key).with_for_update()
+    ).one_or_none()
+    if job is None or entry is None:
         return None
+    state = job.state
     if state == JobState.RUNNING:
         tx.connection.execute(update(jobs).where(jobs.c.key == key).values(cancelling=1))
     elif state in (JobState.QUEUED, JobState.WAITING):
-        _end_as_cancelled(tx, entry, JobState(state), [key])
+        _end_as_cancelled(tx, entry, JobState(state), [(key, job.type)])
     return str(state)
 
 
@@ -72,10 +73,12 @@ def _cancel_piece(tx: Transaction, entry: Entry, state: JobState, most: int) -> 
     first, last = job_key(entry.key, 0), job_key(entry.key + 1, 0) - 1
     # in the words of the partial indexes
     where = text(QUEUED) if state is JobState.QUEUED else text(WAITING)
-    keys = tx.connection.execute(
-        select(jobs.c.key).where(where, jobs.c.key.between(first, last)).limit(max(0, most))
-    ).scalars()
-    return _end_as_cancelled(tx, entry, state, list(keys))
+    found = tx.connection.execute(
+        select(jobs.c.key, jobs.c.type)
+        .where(where, jobs.c.key.between(first, last))
+        .limit(max(0, most))
+    )
+    return _end_as_cancelled(tx, entry, state, [(key, of_type) for key, of_type in found])
 
 
 _CANCEL = (
@@ -91,13 +94,17 @@ _CANCEL = (
 )
 
 
-def _end_as_cancelled(tx: Transaction, entry: Entry, state: JobState, keys: list[int]) -> int:
+def _end_as_cancelled(
+    tx: Transaction, entry: Entry, state: JobState, ended: list[tuple[int, str]]
+) -> int:
+    """``ended``: keys and types of jobs that are in this state."""
     rows: list[dict[str, Any]] = [
         {"job": key, "now": tx.now_ms, "place": entry.key << SEQ_BITS | entry.finish_seq + n}
-        for n, key in enumerate(keys, 1)
+        for n, (key, _) in enumerate(ended, 1)
     ]
     if rows:
         tx.connection.execute(_CANCEL, rows)
+    tx.ended_jobs += [EndedJob(of_type, JobState.CANCELLED) for _, of_type in ended]
     entry.finish_seq += len(rows)
     entry.count(state, -len(rows))
     entry.count(JobState.CANCELLED, len(rows))

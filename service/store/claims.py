@@ -171,7 +171,7 @@ def _claim_of(
     entry.started_ms = entry.started_ms or tx.now_ms
     if turn.pinned:
         entry.home = node
-    return [ClaimedJob._make((*row, tx.now_ms, batch)) for row in rows]
+    return [ClaimedJob._make((*row[:-1], tx.now_ms, batch, row[-1])) for row in rows]
 
 
 def _admitted(

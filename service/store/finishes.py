@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert, null, select, update
 
-from service.model import ConsoleText, Ending, JobState, Outcome, batch_of
+from service.model import ConsoleText, EndedJob, Ending, JobState, Outcome, batch_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
 from service.store.statements import FINISH_ROW
@@ -117,6 +117,10 @@ def _count_end(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState)
     entry.finish_seq += 1
     entry.count(state, 1)
     _leave_running(tx, entry, outcome)
+    began_ms, queued_ms = outcome.started_ms, outcome.queued_ms
+    run_ms = outcome.finished_ms - began_ms
+    queue_ms = None if queued_ms is None else max(0, began_ms - queued_ms)
+    tx.ended_jobs.append(EndedJob(outcome.type, state, run_ms, queue_ms, outcome.error))
 
 
 def _leave_running(tx: Transaction, entry: Entry, outcome: Outcome) -> None:

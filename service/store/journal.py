@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from service.clock import Clock
 from service.errors import StoreUnavailable
-from service.model import ConsoleText, EndedBatch, Ending, Outcome, error_json
+from service.model import Committed, ConsoleText, EndedBatch, Ending, Outcome, error_json
 from service.store.database import Database, is_fault
 from service.store.finishes import finish, write_console
 from service.store.hosts import HostRules
@@ -91,12 +91,14 @@ class Journal:
         rules: HostRules,
         *,
         on_commit: Callable[[set[str]], None],
+        measure: Callable[[Committed], None],
     ) -> None:
         self._database = database
         self._statements = statements
         self._clock = clock
         self._rules = rules
         self._on_commit = on_commit
+        self._measure = measure
         self._wake = Condition()
         # all below: any thread adds, the journal's thread takes; guarded by _wake
         self._texts: list[ConsoleText] = []
@@ -181,7 +183,7 @@ class Journal:
         while (work := self._gather()) is not None:
             try:
                 connection = self._connected(connection)
-                ended = self._commit(connection, work)
+                done = self._commit(connection, work)
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 _discard(connection)
                 connection = None
@@ -190,7 +192,7 @@ class Journal:
                 if self._failure is not None:
                     log.warning("the store can be written again")
                     self._failure = None
-                self._answer(work, ended)
+                self._answer(work, done)
         _discard(connection)
 
     def _connected(self, connection: Connection | None) -> Connection:
@@ -265,7 +267,8 @@ class Journal:
             return None
         return max(0.0, self._texts_since + CONSOLE_DELAY_S - monotonic())
 
-    def _commit(self, connection: Connection, work: Work) -> dict[str, EndedBatch]:
+    def _commit(self, connection: Connection, work: Work) -> Committed:
+        begun = monotonic()
         with connection.begin():
             tx = Transaction(connection, self._statements, self._clock, self._rules)
             write_console(tx, work.texts)
@@ -274,14 +277,22 @@ class Journal:
             for pending in work.writes:
                 pending.apply(tx)
             tx.settle()
-        return tx.ended_batches
+        ended = list(tx.ended_batches.values())
+        return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun)
 
-    def _answer(self, work: Work, ended: dict[str, EndedBatch]) -> None:
+    def _answer(self, work: Work, done: Committed) -> None:
+        self._count(done)  # first: who is answered may ask for the numbers
         for pending in work.writes:
             pending.tell()
-        self._on_commit(set(ended))
-        for batch in ended.values():
+        self._on_commit({batch.id for batch in done.batches})
+        for batch in done.batches:
             _tell_of(batch)
+
+    def _count(self, done: Committed) -> None:
+        try:
+            self._measure(done)
+        except Exception:  # a number must not cost an outcome
+            log.exception("a commit was not counted")
 
     def _refuse(self, work: Work, error: Exception) -> None:
         """Tell the waiters, keep what has no waiter, and pause: the disk may need a while."""

@@ -111,6 +111,7 @@ def _running_jobs(tx: Transaction, node: int) -> list[Any]:
         jobs.c.queued_ms,
         jobs.c.started_ms,
         jobs.c.host,
+        jobs.c.type,
     ).where(text(RUNNING), jobs.c.owner == node)
     return list(tx.connection.execute(statement.order_by(jobs.c.key)).all())
 
@@ -155,6 +156,8 @@ def _end_of_attempt(tx: Transaction, job: Any) -> Outcome:
         cpu_us=0,
         concurrent=0,
         host=job.host,
+        type=job.type,
+        queued_ms=job.queued_ms,
     )
 
 

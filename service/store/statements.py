@@ -140,6 +140,7 @@ def _claimable_jobs(which: str) -> Select[Any]:
             chosen.c.failures,
             chosen.c.crashes,
             chosen.c.host,
+            chosen.c.queued_ms,
         )
     )
 

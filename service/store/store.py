@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from service.clock import Clock
 from service.errors import NotFound, StoreUnavailable
-from service.model import BatchOptions, Capacity, ConsoleText, JobSpec, Outcome
+from service.model import BatchOptions, Capacity, Committed, ConsoleText, JobSpec, Outcome
 from service.store import cancels, claims, nodes, queries, submits, upkeep
 from service.store.cancels import Cancelled
 from service.store.claims import Claim
@@ -44,11 +44,17 @@ class Store:
         rules: HostRules,
         *,
         on_commit: Callable[[set[str]], None],
+        measure: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self.journal = Journal(
-            database, Statements(database.dialect), clock, rules, on_commit=on_commit
+            database,
+            Statements(database.dialect),
+            clock,
+            rules,
+            on_commit=on_commit,
+            measure=measure,
         )
 
     def start(self) -> None:

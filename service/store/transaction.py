@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.clock import Clock
-from service.model import EndedBatch, batch_of
+from service.model import EndedBatch, EndedJob, batch_of
 from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
 from service.store.statements import Statements
@@ -32,6 +32,7 @@ class Transaction:
         self.now_ms = clock.now_ms()
         self.steady_s = clock.steady_s()
         self.ended_batches: dict[str, EndedBatch] = {}
+        self.ended_jobs: list[EndedJob] = []
         self.parked = 0  # jobs that were sent to wait for their host
         self._rules = rules
         self._open_ledgers()
@@ -60,6 +61,7 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo what happens inside if it raises, and leave the rest of the transaction whole."""
         self.settle()
+        ended_before = len(self.ended_jobs)
         self.cursor.execute("SAVEPOINT one_write")
         try:
             yield
@@ -67,6 +69,7 @@ class Transaction:
         except BaseException:
             self.cursor.execute("ROLLBACK TO one_write")
             self._open_ledgers()
+            del self.ended_jobs[ended_before:]
             raise
         finally:
             self.cursor.execute("RELEASE one_write")

@@ -18,6 +18,7 @@ from tests.support.waiting import eventually
 
 ODD_JOBS = """
 import threading, warnings
+from flask import has_request_context
 from pydantic import BaseModel
 from service.jobs.contract import JobType
 
@@ -28,14 +29,12 @@ class Odd(JobType[Params]):
     name = "odd"
     description = "Does what logs dislike."
     params_model = Params
-    asked = 0
 
     @property
     def example(self):
-        self.asked += 1
-        if self.asked > 1:
+        if has_request_context():
             raise ValueError("no example\\n{\\"forged\\": 1}\\x1b[2J")
-        return {}
+        return {"how": "warn"}
 
     def run(self, ctx, params):
         if params.how == "warn":
