@@ -66,7 +66,7 @@ def answered_in_s(server: Server) -> float:
 
 def errors(server: Server) -> list[str]:
     lines = server.log.read_text().splitlines()
-    return [line for line in lines if "ERROR" in line or "Traceback" in line]
+    return [line for line in lines if '"level":"error"' in line or "Traceback" in line]
 
 
 @pytest.mark.parametrize(
