@@ -10,6 +10,7 @@ from threading import current_thread
 from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
+from pydantic_core import from_json
 
 from service.clock import Clock
 from service.engine.context import RunningContext
@@ -23,6 +24,7 @@ from service.errors import (
     JobTimedOut,
 )
 from service.jobs.catalogue import Catalogue
+from service.jobs.contract import JsonText
 from service.json_text import MAX_DEPTH, nests_too_deep, one_line
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
 from service.store.store import Store
@@ -177,9 +179,9 @@ class Runner:
         live.token.check()
         return self._encoded(job_type.run(context, params))
 
-    def _encoded(self, result: JsonValue) -> str:
+    def _encoded(self, result: JsonValue | JsonText) -> str:
         try:
-            text = one_line(_encode(result))
+            text = one_line(_checked(result) if isinstance(result, JsonText) else _encode(result))
             size = len(text) if text.isascii() else len(text.encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
@@ -217,6 +219,11 @@ BROKEN = Verdict(
     Ending.FAILED,
     error=json.dumps(error_json("exception", "the job's error can't be told", retryable=False)),
 )
+
+
+def _checked(text: JsonText) -> str:
+    from_json(text, allow_inf_nan=False)
+    return str(text)
 
 
 def timed_out(live: LiveJob, more: str = "") -> JobFailed:

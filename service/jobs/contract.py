@@ -18,6 +18,12 @@ class Params(BaseModel):
 P = TypeVar("P", bound=BaseModel)
 
 
+class JsonText(str):
+    """A result that is JSON text already: it is checked, and stored as it is."""
+
+    __slots__ = ()
+
+
 class JobContext(Protocol):
     """What running job code may ask of the engine. Used only from the job's own thread."""
 
@@ -63,7 +69,7 @@ class JobType(Generic[P]):
     params_model: ClassVar[type[BaseModel]]
     example: ClassVar[dict[str, Any]]
 
-    def run(self, ctx: JobContext, params: P) -> JsonValue:
+    def run(self, ctx: JobContext, params: P) -> JsonValue | JsonText:
         """Do the job. Promises nothing about threads but that this one is the job's own."""
         raise NotImplementedError
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, ClassVar, Final
-
-from pydantic import JsonValue
 
 from service.errors import Flaw, JobFailed
 from service.fetch.client import GuardedClient, any_hop
@@ -13,7 +12,7 @@ from service.fetch.exchange import Wanted
 from service.fetch.response import Response
 from service.fetch.robots import RobotsCache
 from service.fetch.url import Url, check_target, parse_url
-from service.jobs.contract import JobContext, JobType
+from service.jobs.contract import JobContext, JobType, JsonText
 from service.jobs.extraction.extract import Request
 from service.jobs.extraction.readers import PageReaders
 from service.jobs.extraction.selectors import flaw_of
@@ -66,17 +65,17 @@ class Scrape(JobType[ScrapeParams]):
         url = parse_url(params.url)
         return f"{url.host}:{url.port}"
 
-    def run(self, ctx: JobContext, params: ScrapeParams) -> JsonValue:
+    def run(self, ctx: JobContext, params: ScrapeParams) -> JsonText:
         """Fetch and read the page. Raises JobFailed with the codes of scraping, or JobStopped."""
         try:
-            result = self._scraped(ctx, params)
+            result, title = self._scraped(ctx, params)
         except JobFailed:
             ctx.print(f"Failed to retrieve {params.url}")
             raise
-        ctx.print(f"Title of {params.url}: {result['title']}")
+        ctx.print(f"Title of {params.url}: {title}")
         return result
 
-    def _scraped(self, ctx: JobContext, params: ScrapeParams) -> dict[str, JsonValue]:
+    def _scraped(self, ctx: JobContext, params: ScrapeParams) -> tuple[JsonText, str | None]:
         started = time.monotonic()
         response = self._fetched(ctx, params)
         fetched = time.monotonic()
@@ -88,7 +87,7 @@ class Scrape(JobType[ScrapeParams]):
             ctx,
         )
         parsed = time.monotonic()
-        return {
+        head = {
             "url": params.url,
             "final_url": response.final_url,
             "status_code": response.head.status_code,
@@ -98,8 +97,9 @@ class Scrape(JobType[ScrapeParams]):
             "bytes": len(response.body),
             "fetch_ms": _ms(fetched - started),
             "parse_ms": _ms(parsed - fetched),
-            **read.page,
         }
+        # what was read is JSON already, and large: it is put behind the rest as it is
+        return JsonText(json.dumps(head, ensure_ascii=False)[:-1] + "," + read.page[1:]), read.title
 
     def _fetched(self, ctx: JobContext, params: ScrapeParams) -> Response:
         """The page; robots.txt is asked within the same deadline, at every redirect."""

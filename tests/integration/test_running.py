@@ -149,14 +149,21 @@ def test_a_job_that_defers_itself_for_ever_waits_and_can_be_cancelled(api: Api) 
     assert api.ended(path)["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("kind", ["nan", "object", "surrogate", "large", "deep"])
+UNKEEPABLE = ["nan", "object", "surrogate", "large", "deep"]
+UNKEEPABLE += ["broken json text", "nan in json text", "deep json text"]
+
+
+@pytest.mark.parametrize("kind", UNKEEPABLE)
 def test_a_result_that_can_not_be_kept_is_a_failed_job(api: Api, kind: str) -> None:
     path = api.submit(job("returner", kind=kind))
     api.ended(path)
     assert api.jobs(path)[0]["error"]["code"] in ("bad_result", "result_too_large")
 
 
-@pytest.mark.parametrize(("kind", "value"), [("none", None), ("unicode", "é\u2028\x00")])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("none", None), ("unicode", "é\u2028\x00"), ("json text", {"a": [1, "é\u2028"]})],
+)
 def test_odd_results_come_back_as_they_are(api: Api, kind: str, value: Any) -> None:
     path = api.submit(job("returner", kind=kind))
     assert api.ended(path)["outcome"] == "succeeded"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import JsonValue
 
 from service.errors import JobDeferred, JobFailed
-from service.jobs.contract import JobContext, JobType, Params
+from service.jobs.contract import JobContext, JobType, JsonText, Params
 
 
 class NoParams(Params):
@@ -142,6 +142,10 @@ class Returner(JobType[ReturnParams]):
             "deep": deep,
             "none": None,
             "unicode": "é\u2028\x00",
+            "json text": JsonText('{"a": [1, "é\u2028"]}'),
+            "broken json text": JsonText('{"a": 1}}'),
+            "nan in json text": JsonText("[NaN]"),
+            "deep json text": JsonText("[" * 1000 + "]" * 1000),
         }
         return values[params.kind]
 

@@ -5,8 +5,8 @@ gigabytes for formatting that is never closed. In a process of its own the kerne
 limit of CPU time that is set for each page, and at one of memory; and whatever a page does to a
 parser, the service goes on.
 
-Each request is two messages, JSON and the page's bytes; the answer is one, JSON. No pickles: what
-a reader says may have been put in its mouth by a page.
+Each request is two messages, JSON and the page's bytes; so is the answer, what became of it and
+what was read, both JSON. No pickles: what a reader says a page may have put into its mouth.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def main() -> None:
     while True:
         try:
             asked, body = json.loads(connection.recv_bytes()), connection.recv_bytes()
-            answer = _answer(asked, body)
+            answer, page = _answer(asked, body)
             answer["leaving"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MOST_KEPT_KIB
-            connection.send_bytes(json.dumps(answer, ensure_ascii=False).encode())
+            connection.send_bytes(json.dumps(answer).encode())
+            connection.send_bytes(page)
         except (EOFError, OSError):
             return
 
@@ -66,20 +67,21 @@ def _over_budget(*_: object) -> None:
     raise OverBudgetError
 
 
-def _answer(asked: dict[str, Any], body: bytes) -> dict[str, Any]:
+def _answer(asked: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     started = time.process_time()
     document_of(asked["parser"])  # to import it is not the page's cost
+    page = b""
     try:
         try:
             _set_clock(asked["cpu_s"])
-            answer = _read(asked, body)
+            answer, page = _read(asked, body)
         finally:
             _set_clock(0.0)
     except (OverBudgetError, MemoryError):
         answer = {"over_budget": True}
     except Exception as error:  # noqa: BLE001 - the service is told, and decides
         answer = {"raised": f"{type(error).__name__}: {error}"[:500]}
-    return {**answer, "cpu_s": time.process_time() - started}
+    return {**answer, "cpu_s": time.process_time() - started}, page
 
 
 def _set_clock(cpu_s: float) -> None:
@@ -87,11 +89,12 @@ def _set_clock(cpu_s: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
 
 
-def _read(asked: dict[str, Any], body: bytes) -> dict[str, Any]:
+def _read(asked: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     html, charset = decode(body, asked["content_type"])
     select = {name: Pick(*pick) for name, pick in asked["select"].items()}
-    request = Request(asked["include"], asked["parser"], select)
-    return {"charset": charset, "page": extract(html, asked["url"], request)}
+    page = extract(html, asked["url"], Request(asked["include"], asked["parser"], select))
+    text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))
+    return {"charset": charset, "title": page["title"]}, text.encode()
 
 
 if __name__ == "__main__":

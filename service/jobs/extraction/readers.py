@@ -33,9 +33,10 @@ _SEND_S: Final = 10
 
 
 class Reading(NamedTuple):
-    """What was read out of a page, and the encoding it was read with."""
+    """What was read out of a page, as a JSON object, and the encoding it was read with."""
 
-    page: dict[str, Any]
+    page: str
+    title: str | None
     charset: str
 
 
@@ -84,7 +85,7 @@ class PageReaders:
             raise JobFailed("parse_budget", detail)
         if "raised" in answer:
             raise RuntimeError(answer["raised"])
-        return Reading(answer["page"], answer["charset"])
+        return Reading(answer["page"], answer["title"], answer["charset"])
 
     def _asked(
         self, asked: bytes, body: bytes, cpu_s: float, ctx: JobContext
@@ -179,6 +180,7 @@ class _Reader:
             self._connection.send_bytes(body)
             self._wait(time.monotonic() + patience_s, check)
             answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
+            answer["page"] = self._connection.recv_bytes().decode()
         except (EOFError, OSError):
             raise ReaderDiedError from None
         self.answered += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -56,7 +57,8 @@ def readers() -> Iterator[PageReaders]:
 
 
 def read(readers: PageReaders, html: str, request: Request, job: Job | None = None) -> Any:
-    return readers.read(html.encode(), "text/html;charset=utf-8", URL, request, job or Job()).page
+    found = readers.read(html.encode(), "text/html;charset=utf-8", URL, request, job or Job())
+    return json.loads(found.page)
 
 
 def processes() -> set[int]:

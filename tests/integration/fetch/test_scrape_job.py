@@ -57,9 +57,9 @@ def site(visit: Visit) -> None:
 def test_a_page_is_scraped(serve: Serve, connect: Connect, parser: str) -> None:
     server, job = serve(site), Job()
     url = server.url("/moved")
-    result: Any = scrape(connect).run(job, params(url, parser=parser, select={"price": ".price"}))
+    text = scrape(connect).run(job, params(url, parser=parser, select={"price": ".price"}))
+    result = json.loads(text)
 
-    assert json.loads(json.dumps(result)) == result
     assert result.pop("fetch_ms") > 0
     assert result.pop("parse_ms") > 0
     assert result == {
