@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import codecs
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from operator import itemgetter
 from types import TracebackType
 from typing import Any, Unpack
-from urllib.parse import parse_qs, quote, urlsplit
 
 from service.client import results
 from service.client.body import Body, Source, dumps
-from service.client.errors import JobspoolClientError, NotFound, WaitTimeout
+from service.client.errors import JobspoolClientError, NotFound
 from service.client.options import Options, as_json, as_query, label_query
+from service.client.pages import items
+from service.client.paths import BATCHES, batch_path, job_path
 from service.client.problem import shaped
 from service.client.shapes import Batch, Cancelled, Job, Result
 from service.client.transport import Ask, Transport
-
-LONGEST_WAIT_S = 30.0
-PROGRESS_S = 1.0
-"""How long a poll waits when someone wants to see the progress."""
-PAGE = 1_000
+from service.client.waiting import looked, waited
 
 
 class Client(AbstractContextManager["Client"]):
@@ -120,21 +115,21 @@ class Client(AbstractContextManager["Client"]):
         """A new batch of those jobs of an ended batch. Raises Conflict if there are none."""
         headers = {"Content-Type": "application/json", **_keyed(idempotency_key)}
         body = dumps({"status": list(status)})
-        raw = self._transport.json(Ask("POST", f"{_batch(batch_id)}/retry", [], body, headers))
+        raw = self._transport.json(Ask("POST", f"{batch_path(batch_id)}/retry", [], body, headers))
         return shaped(Batch.of, raw)
 
     def _submitted(
         self, kind: str, body: bytes | Body, query: list[tuple[str, str]], key: str | None
     ) -> Batch:
         headers = {"Content-Type": kind, **_keyed(key)}
-        raw = self._transport.json(Ask("POST", "/v1/batches", query, body, headers))
+        raw = self._transport.json(Ask("POST", BATCHES, query, body, headers))
         return shaped(Batch.of, raw)
 
     # --- one batch ----------------------------------------------------------------------------
 
     def batch(self, batch_id: str) -> Batch:
         """The batch as it is now."""
-        return shaped(Batch.of, self._transport.json(Ask("GET", _batch(batch_id))))
+        return looked(self._transport, batch_id)
 
     def wait(
         self,
@@ -146,33 +141,7 @@ class Client(AbstractContextManager["Client"]):
 
         ``on_progress`` is called with each look at the batch: about one a second.
         """
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        poll_s = PROGRESS_S if on_progress else LONGEST_WAIT_S
-        batch = self.batch(batch_id)
-        while True:
-            if on_progress:
-                on_progress(batch)
-            if batch.ended:
-                return batch
-            left_s = poll_s if until is None else until - time.monotonic()
-            if timeout_s is not None and left_s <= 0:
-                raise WaitTimeout(batch, timeout_s)
-            batch = self._looked_later(batch, min(poll_s, left_s))
-
-    def _looked_later(self, batch: Batch, most_s: float) -> Batch:
-        """The batch once it has ended, or after so long, or after the service's own pause when
-        it answers at once because too many wait already."""
-        began, asked_s = time.monotonic(), int(most_s)
-        if asked_s:
-            # not ?wait=: that is an error above the service's bound, a preference is cut to it
-            headers = {"Prefer": f"wait={asked_s}"}
-            ask = Ask("GET", _batch(batch.id), headers=headers, more_time_s=asked_s)
-            batch = shaped(Batch.of, self._transport.json(ask))
-        spent_s = time.monotonic() - began
-        if batch.ended or (asked_s and spent_s >= asked_s):
-            return batch
-        time.sleep(max(0.0, min(most_s - spent_s, batch.poll_after_s or PROGRESS_S)))
-        return self.batch(batch.id)
+        return waited(self._transport, batch_id, timeout_s, on_progress)
 
     def results(
         self,
@@ -181,7 +150,7 @@ class Client(AbstractContextManager["Client"]):
         after: int | None = None,
         *,
         reconnect_s: float = 60.0,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Every job's result, in submission order, also of jobs that have not ended.
 
         With ``follow``, each result as its job ends, in that order, until the batch has ended;
@@ -189,37 +158,40 @@ class Client(AbstractContextManager["Client"]):
         are survived, no line lost or given twice: for ``reconnect_s`` without success, then
         the failure is raised. Without ``follow`` a cut raises StreamCut.
         """
-        path = _batch(batch_id)
+        path = batch_path(batch_id)
         if follow:
             return results.followed(self._transport, path, after, reconnect_s)
         if after is not None:
             raise ValueError("after is for follow=True: other results come in submission order")
         return self._exported(batch_id)
 
-    def _exported(self, batch_id: str) -> Iterator[Result]:
+    def _exported(self, batch_id: str) -> Generator[Result, None, None]:
         total = self.batch(batch_id).counts.total
-        yield from results.exported(self._transport, _batch(batch_id), total)
+        yield from results.exported(self._transport, batch_path(batch_id), total)
 
-    def console(self, batch_id: str, follow: bool = False) -> Iterator[str]:
+    def console(self, batch_id: str, follow: bool = False) -> Generator[str, None, None]:
         """What the jobs printed, in that order, in pieces that end anywhere. Raises StreamCut."""
         query = [("follow", "true")] if follow else []
-        ask = Ask("GET", f"{_batch(batch_id)}/console", query)
+        ask = Ask("GET", f"{batch_path(batch_id)}/console", query)
         return codecs.iterdecode(self._transport.chunks(ask, "text/plain"), "utf-8")
 
     def timeline(self, batch_id: str) -> dict[str, Any]:
         """When which thread ran which job, and statistics of it."""
-        return self._object(f"{_batch(batch_id)}/timeline")
+        return self._object(f"{batch_path(batch_id)}/timeline")
 
     def cancel(self, batch_id: str) -> Cancelled:
-        """Ask a batch to stop: what is queued never runs, what runs is told. Safe to repeat."""
-        raw = self._transport.json(Ask("POST", f"{_batch(batch_id)}/cancel"))
+        """Ask a batch to stop: what is queued never runs, what runs is told.
+
+        Safe to repeat; after a lost answer the counts are what the second attempt found.
+        """
+        raw = self._transport.json(Ask("POST", f"{batch_path(batch_id)}/cancel"))
         return shaped(Cancelled.of, raw)
 
     def delete(self, batch_id: str) -> None:
         """Remove an ended batch with all its data. Raises Conflict while it is active."""
         lost: list[JobspoolClientError] = []
         try:
-            self._transport.json(Ask("DELETE", _batch(batch_id)), on_retry=lost.append)
+            self._transport.json(Ask("DELETE", batch_path(batch_id)), on_retry=lost.append)
         except NotFound:
             if not lost:  # otherwise it was the attempt before, the answer of which was lost
                 raise
@@ -241,20 +213,21 @@ class Client(AbstractContextManager["Client"]):
             status=status, outcome=outcome, name=name, created_after=_text(created_after)
         )
         query += [("label", label)] if isinstance(label, str) else label_query(label or {})
-        return (shaped(Batch.of, raw) for raw in self._pages("/v1/batches", query))
+        return (shaped(Batch.of, raw) for raw in items(self._transport, BATCHES, query))
 
     def jobs(self, batch_id: str, status: str | None = None) -> Iterator[Job]:
         """The batch's jobs with their params and attempts, in submission order."""
-        pages = self._pages(f"{_batch(batch_id)}/jobs", _given(status=status))
-        return (shaped(Job.of, raw) for raw in pages)
+        path = f"{batch_path(batch_id)}/jobs"
+        found = items(self._transport, path, _given(status=status))
+        return (shaped(Job.of, raw) for raw in found)
 
     def job(self, job_id: str) -> Job:
         """One job; its id is ``<batch id>.<index>``."""
-        return shaped(Job.of, self._transport.json(Ask("GET", _job(job_id))))
+        return shaped(Job.of, self._transport.json(Ask("GET", job_path(job_id))))
 
     def cancel_job(self, job_id: str) -> Job:
         """Ask one job to stop. Safe to repeat."""
-        return shaped(Job.of, self._transport.json(Ask("POST", f"{_job(job_id)}/cancel")))
+        return shaped(Job.of, self._transport.json(Ask("POST", f"{job_path(job_id)}/cancel")))
 
     def executor(self) -> dict[str, Any]:
         """How busy the service is, and the limits in force."""
@@ -265,34 +238,9 @@ class Client(AbstractContextManager["Client"]):
         raw = self._object("/v1/job-types")
         return shaped(lambda page: [dict(one) for one in page["items"]], raw)
 
-    def _object(self, path: str, query: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        raw: dict[str, Any] = shaped(dict, self._transport.json(Ask("GET", path, query)))
+    def _object(self, path: str) -> dict[str, Any]:
+        raw: dict[str, Any] = shaped(dict, self._transport.json(Ask("GET", path)))
         return raw
-
-    def _pages(self, path: str, query: list[tuple[str, str]]) -> Iterator[Any]:
-        """Of ``next`` only the cursor is taken: a link could name another host than ours, or
-        lack the prefix under which a proxy shows the service."""
-        page = self._object(path, [*query, ("limit", str(PAGE))])
-        while True:
-            yield from shaped(itemgetter("items"), page)
-            if page.get("next") is None:
-                return
-            cursor = shaped(_cursor, page["next"])
-            page = self._object(path, [*query, ("limit", str(PAGE)), ("cursor", cursor)])
-
-
-def _batch(batch_id: str) -> str:
-    return f"/v1/batches/{_segment(batch_id)}"
-
-
-def _job(job_id: str) -> str:
-    return f"/v1/jobs/{_segment(job_id)}"
-
-
-def _segment(identifier: str) -> str:
-    if not identifier:
-        raise ValueError("the id is empty")
-    return quote(identifier, safe="")
 
 
 def _keyed(key: str | None) -> dict[str, str]:
@@ -313,7 +261,3 @@ def _text(moment: datetime | str | None) -> str | None:
     if moment.tzinfo is None:
         raise ValueError("created_after needs a time zone: datetime.now(UTC), for example")
     return moment.isoformat()
-
-
-def _cursor(link: str) -> str:
-    return parse_qs(urlsplit(link).query)["cursor"][0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from service.client.errors import (
@@ -24,7 +25,7 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
 
-def exported(transport: Transport, path: str, total: int) -> Iterator[Result]:
+def exported(transport: Transport, path: str, total: int) -> Generator[Result, None, None]:
     """Every job of the batch, in submission order.
 
     The number of lines is checked as well as the stream's end: a proxy that speaks HTTP/1.0 to
@@ -32,16 +33,17 @@ def exported(transport: Transport, path: str, total: int) -> Iterator[Result]:
     """
     ask = Ask("GET", f"{path}/results", params=[("format", "ndjson")])
     count = 0
-    for raw in json_lines(transport.chunks(ask, NDJSON)):
-        count += 1
-        yield shaped(Result.of, raw)
+    with closing(transport.chunks(ask, NDJSON)) as chunks:
+        for raw in json_lines(chunks):
+            count += 1
+            yield shaped(Result.of, raw)
     if count != total:
         raise StreamCut(f"{path}/results: {count} lines came of {total}")
 
 
 def followed(
     transport: Transport, path: str, after: int | None, reconnect_s: float
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results in the order of completion, each once, until the batch has ended.
 
     A stream that is cut is taken up behind the last line that came. Raises the last failure
@@ -51,14 +53,15 @@ def followed(
     while True:
         failure: JobspoolClientError = StreamCut(f"{path}/results: the stream has no end line")
         try:
-            for raw in json_lines(transport.chunks(_from(path, after), NDJSON, once=True)):
-                patience.renew()
-                if _is_end(raw):
-                    return
-                result = shaped(Result.of, raw)
-                if after is None or result.seq is None or result.seq > after:
-                    yield result
-                    after = result.seq
+            with closing(transport.chunks(_from(path, after), NDJSON, once=True)) as chunks:
+                for raw in json_lines(chunks):
+                    patience.renew()
+                    if _is_end(raw):
+                        return
+                    result = shaped(Result.of, raw)
+                    if after is None or result.seq is None or result.seq > after:
+                        yield result
+                        after = result.seq
         except StreamSilent:
             patience.renew()  # nothing ended in a while: no failure of the service
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -82,7 +82,7 @@ class Transport:
             backoff_max=BACKOFF_MAX_S,
         )
         self._session = requests.Session()
-        self._session.auth = Bearer(key)
+        self._session.auth = Bearer(_header_text(key))
         self._session.headers["User-Agent"] = f"jobspool-python/{__version__}"
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
@@ -105,7 +105,7 @@ class Transport:
 
         return self._persistently(attempt, ask.body, on_retry)
 
-    def chunks(self, ask: Ask, kind: str, *, once: bool = False) -> Iterator[bytes]:
+    def chunks(self, ask: Ask, kind: str, *, once: bool = False) -> Generator[bytes, None, None]:
         """The answer's body as it comes; a normal end means that it was whole.
 
         Opening it is tried again, unless ``once``; reading is not. Raises StreamCut besides.
@@ -159,7 +159,7 @@ class Transport:
             with response:
                 raise problem_of(response)
         except requests.RequestException as error:
-            raise _failed(ask, error) from error
+            raise _failed(ask, self._base_url, error) from error
 
 
 def _checked(base_url: str) -> str:
@@ -168,6 +168,13 @@ def _checked(base_url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
         raise ValueError("base_url must be like https://jobs.example.com[:port][/prefix]")
     return base_url.rstrip("/")
+
+
+def _header_text(key: str | None) -> str | None:
+    """Raises ValueError for a key that no header can hold, without showing it."""
+    if key is not None and not (key.isascii() and key.isprintable() and key.strip() == key != ""):
+        raise ValueError("key must be printable ASCII; was it read with its line's end?")
+    return key
 
 
 def _next(retry: Retry, failure: JobspoolClientError, body: bytes | Body | None) -> Retry:
@@ -194,7 +201,7 @@ def may_pass(failure: JobspoolClientError) -> bool:
 def pause_after(failure: JobspoolClientError, backoff_s: float) -> float:
     """As long as the service asks for, or else as long as we think fit."""
     asked_s = failure.retry_after_s if isinstance(failure, ProblemError) else None
-    return backoff_s if asked_s is None else asked_s
+    return asked_s or backoff_s
 
 
 def _json_of(response: requests.Response) -> Any:
@@ -204,10 +211,17 @@ def _json_of(response: requests.Response) -> Any:
         raise not_jobspool(response) from None
 
 
-def _failed(ask: Ask, error: requests.RequestException) -> Exception:
+def _failed(ask: Ask, base_url: str, error: requests.RequestException) -> Exception:
     if isinstance(ask.body, Body) and ask.body.failure is not None:
         return ask.body.failure  # it was the caller's source that failed, not the connection
-    return ConnectionFailed(f"{ask.method} {ask.path}: {error}")
+    return ConnectionFailed(f"{ask.method} {base_url}{ask.path}: {_reason(error)}")
+
+
+def _reason(error: requests.RequestException) -> str:
+    """What went wrong, without the pool and the URL that urllib3 puts before it."""
+    inner = error.args[0] if error.args else error
+    reason = str(getattr(inner, "reason", None) or inner)
+    return reason.rpartition("): ")[2] or reason
 
 
 def _cut(ask: Ask, *, silent: bool) -> StreamCut:

@@ -111,7 +111,7 @@ def test_urls_of_a_file(jobs_client: Client, tmp_path: Path) -> None:
 
 
 def test_a_list_goes_over_all_pages(jobs_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.client.client.PAGE", 2)
+    monkeypatch.setattr("service.client.pages.PAGE", 2)
     made = [jobs_client.submit([numbers()], labels={"of": "list"}).id for _ in range(5)]
     found = jobs_client.batches(label="of=list", created_after="2026-01-01T00:00:00Z")
     assert [one.id for one in found] == made[::-1]

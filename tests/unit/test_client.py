@@ -229,6 +229,7 @@ def test_a_service_that_is_not_there_is_a_failed_connection() -> None:
         pytest.raises(api.ConnectionFailed) as failed,
     ):
         client.executor()
+    assert str(failed.value).startswith(f"GET {url}/v1/executor: Failed to establish")
     assert "secret" not in str(failed.value)
 
 
@@ -395,6 +396,13 @@ def test_netrc_is_not_read(
     with client_of(service, key=key) as client:
         client.batch("b-1")
     assert service.headers("Authorization") == [sent]
+
+
+@pytest.mark.parametrize("key", ["", "secret\n", " secret", "sécret"])
+def test_a_key_that_does_not_fit_a_header_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="key must be") as refused:
+        Client(key=key)
+    assert "cret" not in str(refused.value)
 
 
 def test_no_cookie_is_kept(scripted: Callable[..., Scripted]) -> None:

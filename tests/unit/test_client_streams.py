@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service import client as api
 from service.client import Client
 from service.client.errors import StreamSilent
+from service.client.results import json_lines
 from tests.support.scripted import (
     Answer,
+    Handler,
     Scripted,
     a_batch,
     a_result,
@@ -102,13 +108,13 @@ def test_a_stream_that_falls_silent_is_opened_again(scripted: Callable[..., Scri
 
 def test_silence_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing ends for longer than there is patience: jobs may take that long."""
-    answers = iter([*[StreamSilent("silent")] * 5, [b'{"type":"end"}\n']])
+    opened: list[int] = []
 
-    def chunks(*_: Any, **__: Any) -> list[bytes]:
-        answer = next(answers)
-        if isinstance(answer, StreamSilent):
-            raise answer
-        return answer
+    def chunks(*_: Any, **__: Any) -> Iterator[bytes]:
+        opened.append(1)
+        if len(opened) < 5:
+            raise StreamSilent("silent")
+        yield b'{"type":"end"}\n'
 
     with Client() as client:
         monkeypatch.setattr(client._transport, "chunks", chunks)
@@ -157,6 +163,32 @@ def test_lines_that_are_no_results_are_told_as_such(
     with client, pytest.raises(api.ProblemError) as refused:
         list(client.results("b-1", follow=True))
     assert refused.value.code == "not-jobspool"
+
+
+def test_breaking_off_gives_the_stream_back(scripted: Callable[..., Scripted]) -> None:
+    """A stream holds a thread of the service's: it is to be free at once, not some day."""
+    left = Event()
+
+    def endless(handler: Handler) -> None:
+        stream(*results([1]), whole=False)(handler)
+        try:
+            while True:
+                handler.chunk(b"\n" * 65_536)
+        except ConnectionError:
+            left.set()
+
+    with client_of(scripted(endless)) as client:
+        followed = client.results("b-1", follow=True)
+        assert next(followed).seq == 1
+        followed.close()
+        assert left.wait(30)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text())), st.integers(1, 9))
+def test_lines_are_the_same_however_the_stream_is_cut_in_chunks(lines: Any, size: int) -> None:
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n\n" for line in lines).encode()
+    chunks = [text[start : start + size] for start in range(0, len(text), size)]
+    assert list(json_lines(chunks)) == lines
 
 
 # --- whole ------------------------------------------------------------------------------------
