@@ -10,13 +10,14 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Unpack
 
-from service.client import results
 from service.client.body import Body, Source, dumps
 from service.client.errors import JobspoolClientError, NotFound
+from service.client.following import ConsoleStream, ResultStream, resumed
 from service.client.options import Options, as_json, as_query, label_query
 from service.client.pages import items
 from service.client.paths import BATCHES, batch_path, job_path
 from service.client.problem import shaped
+from service.client.results import exported
 from service.client.shapes import Batch, Cancelled, Job, Result
 from service.client.transport import Ask, Transport
 from service.client.waiting import looked, waited
@@ -160,19 +161,29 @@ class Client(AbstractContextManager["Client"]):
         """
         path = batch_path(batch_id)
         if follow:
-            return results.followed(self._transport, path, after, reconnect_s)
+            stream = ResultStream(self._transport, path, after)
+            return resumed(stream.attempt, reconnect_s)
         if after is not None:
             raise ValueError("after is for follow=True: other results come in submission order")
         return self._exported(batch_id)
 
     def _exported(self, batch_id: str) -> Generator[Result, None, None]:
         total = self.batch(batch_id).counts.total
-        yield from results.exported(self._transport, batch_path(batch_id), total)
+        yield from exported(self._transport, batch_path(batch_id), total)
 
-    def console(self, batch_id: str, follow: bool = False) -> Generator[str, None, None]:
-        """What the jobs printed, in that order, in pieces that end anywhere. Raises StreamCut."""
-        query = [("follow", "true")] if follow else []
-        ask = Ask("GET", f"{batch_path(batch_id)}/console", query)
+    def console(
+        self, batch_id: str, follow: bool = False, *, reconnect_s: float = 60.0
+    ) -> Generator[str, None, None]:
+        """What the jobs printed, in that order, in pieces that end anywhere.
+
+        With ``follow`` also what they print until the batch has ended, through cuts as in
+        ``results``. Without, a cut raises StreamCut.
+        """
+        path = batch_path(batch_id)
+        if follow:
+            stream = ConsoleStream(self._transport, path)
+            return codecs.iterdecode(resumed(stream.attempt, reconnect_s), "utf-8")
+        ask = Ask("GET", f"{path}/console")
         return codecs.iterdecode(self._transport.chunks(ask, "text/plain"), "utf-8")
 
     def timeline(self, batch_id: str) -> dict[str, Any]:

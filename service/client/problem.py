@@ -86,11 +86,10 @@ def _phrase(status: int) -> str:
 
 
 def _shown(response: requests.Response) -> str:
-    """The words of the page, without its tags."""
+    """The words of the page, without its tags, safe to print."""
     start = response.content[: 64 * SHOWN].decode("utf-8", "replace")
     words = " ".join(re.sub(r"<[^>]*>", " ", start).split())
-    printable = "".join(letter for letter in words if letter.isprintable())
-    return repr(printable[:SHOWN])
+    return repr(words[:SHOWN])
 
 
 def shaped(shape: Callable[[Any], T], raw: Any) -> T:

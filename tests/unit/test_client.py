@@ -353,8 +353,19 @@ def test_each_refusal_has_its_exception(
         (reply(200, [1]), "list"),
         (reply(200, a_batch(created_at="soon")), "soon"),
         (reply(404, [1]), "Not Found"),
+        (reply(404, {"message": "no route"}), "no route"),
     ],
-    ids=["html", "bytes", "cut json", "login page", "half", "list", "odd time", "json list"],
+    ids=[
+        "html",
+        "bytes",
+        "cut json",
+        "login page",
+        "half",
+        "list",
+        "odd time",
+        "json list",
+        "json",
+    ],
 )
 def test_an_answer_that_is_not_the_services_own_is_told_as_such(
     answer: Answer, told: str, scripted: Callable[..., Scripted]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from service import client as api
 from service.client import Client
 from service.client.errors import StreamSilent
-from service.client.results import json_lines
+from service.client.results import NDJSON, json_lines
+from service.client.transport import Ask
 from tests.support.scripted import (
     Answer,
     Handler,
@@ -106,6 +107,15 @@ def test_a_stream_that_falls_silent_is_opened_again(scripted: Callable[..., Scri
         assert [one.seq for one in client.results("b-1", follow=True)] == [1, 2]
 
 
+def test_silence_is_told_from_a_cut(scripted: Callable[..., Scripted]) -> None:
+    service = scripted(then_silence(*results([1])))
+    with client_of(service, timeout_s=0.5) as client:
+        followed = client._transport.chunks(Ask("GET", "/"), NDJSON)
+        assert json.loads(next(followed)) == a_result(1)
+        with pytest.raises(StreamSilent):
+            next(followed)
+
+
 def test_silence_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing ends for longer than there is patience: jobs may take that long."""
     opened: list[int] = []
@@ -189,6 +199,22 @@ def test_lines_are_the_same_however_the_stream_is_cut_in_chunks(lines: Any, size
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n\n" for line in lines).encode()
     chunks = [text[start : start + size] for start in range(0, len(text), size)]
     assert list(json_lines(chunks)) == lines
+
+
+def test_a_followed_console_is_taken_up_behind_its_last_byte(
+    scripted: Callable[..., Scripted],
+) -> None:
+    text = "1\nä\n".encode()
+    service = scripted(
+        stream(text[:3], whole=False, kind="text/plain"),
+        TAKEN,
+        stream(text[3:], kind="text/plain"),
+    )
+    with client_of(service) as client:
+        assert "".join(client.console("b-1", follow=True)) == "1\nä\n"
+    begin = {"follow": "true"}
+    behind = {**begin, "after": "3"}
+    assert service.each(lambda one: one.query) == [begin, behind, behind]
 
 
 # --- whole ------------------------------------------------------------------------------------
