@@ -131,7 +131,10 @@ class BatchOptions:
 
 
 class ClaimedJob(NamedTuple):
-    """A job that this process has claimed: all that running it needs."""
+    """A job that this process has claimed: all that running it needs.
+
+    ``claimed_ms`` is None if it shares a shift: its batch counts the others as live.
+    """
 
     key: int
     attempt: int
@@ -142,7 +145,7 @@ class ClaimedJob(NamedTuple):
     failures: int
     crashes: int
     host: str | None
-    claimed_ms: int
+    claimed_ms: int | None
     batch: ClaimedBatch
     queued_ms: int = 0
 
@@ -183,20 +186,21 @@ class Outcome(NamedTuple):
     """What running a job came to. The runner makes it, the journal writes it down.
 
     Times are milliseconds since the epoch; ``result`` and ``error`` are JSON text.
+    ``claimed_ms`` is that of the claim; ``cpu_us`` None if it could not be measured.
     ``not_before_ms`` set on a failure asks for another attempt then.
     ``concurrent`` is how many jobs of the batch ran here at once, this one included.
     """
 
     key: int
     attempt: int
-    claimed_ms: int
+    claimed_ms: int | None
     ending: Ending
     result: str | None
     error: str | None
     thread: str
     started_ms: int
     finished_ms: int
-    cpu_us: int
+    cpu_us: int | None
     concurrent: int
     not_before_ms: int | None = None
     wait_reason: str | None = None

@@ -130,7 +130,7 @@ def _concurrency(batch: Row[Any], elapsed_ms: int | None, now_ms: int) -> dict[s
     """Sums of run and CPU time over elapsed time; ``peak`` is of jobs that were on a thread."""
     if not elapsed_ms:
         return {"average": None, "peak": batch.peak, "cpu_parallelism": None}
-    live_ms = batch.running * now_ms - batch.live_claimed_ms
+    live_ms = batch.live * now_ms - batch.live_claimed_ms
     average = (batch.run_ms + max(0, live_ms)) / elapsed_ms
     return {
         "average": min(MOST_AT_ONCE, round(average, 2)),

@@ -26,7 +26,12 @@ from service.jobs.catalogue import Catalogue
 from service.metrics.metrics import Metrics
 from service.model import Executor
 from service.settings import Settings
+from service.store.beginnings import Beginning
 from service.store.store import Store
+
+SETTLED_MS = 200
+"""A job that has run for so long is written down as running. By then the ends of those before it
+have been, so that what is noted as running together did."""
 
 LAST_CALL_S = 1.0
 """After the drain, for jobs to notice that they are to hand back."""
@@ -179,11 +184,28 @@ class Engine:
             if live.token.asked_before(overdue) and self._registry.give_up(live):
                 self._replace(live)
         self.measure()
+        self._note_beginnings()
 
     def measure(self) -> None:
         """Note how busy this process is, for whichever process is asked."""
         self._metrics.threads(**self.threads()._asdict())
         self._metrics.process()
+
+    def _note_beginnings(self) -> None:
+        before_ms = self._clock.now_ms() - SETTLED_MS
+        notes: dict[int, list[Beginning]] = {}
+        noted: list[LiveJob] = []
+        for live in self._registry.snapshot():
+            begun, job = live.begun, live.job
+            if begun is None or live.told or begun.started_ms > before_ms:
+                continue
+            one = Beginning(job.key, job.attempt, *begun, concurrent=live.ensemble.peak)
+            notes.setdefault(live.node, []).append(one)
+            noted.append(live)
+        for node, beginnings in notes.items():
+            self._store.note_beginnings(node, beginnings)
+        for live in noted:
+            live.told = True
 
     def _replace(self, live: LiveJob) -> None:
         """Its thread should have returned and has not: count it out, and carry on without it.

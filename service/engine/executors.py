@@ -62,6 +62,7 @@ class PoolExecutor:
         self._places: deque[ThreadPoolExecutor] = deque([self._main] * size)
         self._taken: dict[Place, ThreadPoolExecutor] = {}  # guarded by _lock
         self._overstaying: set[Place] = set()  # guarded by _lock
+        self._spares = 0  # made so far: no two threads have one name; guarded by _lock
 
     @property
     def free(self) -> int:
@@ -84,7 +85,8 @@ class PoolExecutor:
                 return
             left = self._taken.pop(place)
             self._overstaying.add(place)
-            spare = ThreadPoolExecutor(1, thread_name_prefix="spare")
+            self._spares += 1
+            spare = ThreadPoolExecutor(1, thread_name_prefix=f"spare-{self._spares}")
             self._places.append(spare)
         if left is not self._main:
             left.shutdown(wait=False)  # its only thread leaves when the job returns
@@ -144,6 +146,7 @@ class SequentialExecutor:
         self._lock = Lock()
         self._threads: dict[int, ThreadPoolExecutor] = {}  # by batch key; guarded by _lock
         self._taken: dict[int, Place] = {}  # by batch key; guarded by _lock
+        self._made = 0  # threads so far: no two have one name; guarded by _lock
 
     @property
     def free(self) -> int:
@@ -153,7 +156,8 @@ class SequentialExecutor:
         with self._lock:
             thread = self._threads.get(place.batch_key)
             if thread is None:
-                thread = ThreadPoolExecutor(1, thread_name_prefix="sequential")
+                self._made += 1
+                thread = ThreadPoolExecutor(1, thread_name_prefix=f"sequential-{self._made}")
                 self._threads[place.batch_key] = thread
             self._taken[place.batch_key] = place
         return thread.submit(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from threading import Condition
+from typing import NamedTuple
 
 from service.engine.ensemble import Ensemble
 from service.engine.executors import Place
@@ -13,10 +14,18 @@ from service.errors import AlreadyLive, JobStopped, Saturated
 from service.model import ClaimedJob
 
 
+class Begun(NamedTuple):
+    """When a job began, in milliseconds since the epoch, and on which thread."""
+
+    started_ms: int
+    thread: str
+
+
 class LiveJob:
     """A claimed job, from its reservation until its thread has returned."""
 
     __slots__ = (
+        "begun",
         "ensemble",
         "future",
         "job",
@@ -25,6 +34,7 @@ class LiveJob:
         "place",
         "returned",
         "token",
+        "told",
     )
 
     def __init__(
@@ -41,8 +51,10 @@ class LiveJob:
         self.ensemble = ensemble
         self.future: Future[None] | None = None  # its shift's; the dispatcher sets it
         self.place = place
+        self.begun: Begun | None = None  # its thread sets it, once
         self.lost = False  # its thread overstayed and was replaced; guarded by the registry
         self.returned = False  # guarded by the registry
+        self.told = False  # the store knows of its begin; the keeper's thread alone
 
 
 class FutureRegistry:

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from service.clock import Clock
 from service.engine.context import RunningContext
-from service.engine.registry import LiveJob
+from service.engine.registry import Begun, LiveJob
 from service.engine.surprises import Surprises
 from service.errors import (
     JobCancelled,
@@ -71,7 +71,8 @@ class Runner:
 
     def run(self, live: LiveJob) -> Outcome:
         """Run the job on the calling thread. Never raises, whatever the job does."""
-        started_ms, cpu = self._clock.now_ms(), time.thread_time_ns()
+        cpu = time.thread_time_ns()
+        live.begun = Begun(self._clock.now_ms(), current_thread().name)
         context = RunningContext(
             live, self._store, max_console_bytes=self._limits.max_console_bytes
         )
@@ -87,13 +88,8 @@ class Runner:
             told = {"job_id": live.job.id, "job_type": live.job.type, "attempt": live.job.attempt}
             ending = {"ending": str(verdict.ending), "wait_reason": verdict.wait_reason}
             log.debug("job ran", extra={**told, **ending, "error": verdict.error})
-        return self.outcome(
-            live,
-            verdict,
-            started_ms=started_ms,
-            cpu_us=(time.thread_time_ns() - cpu) // 1000 + int(context.charged_cpu_s * 1e6),
-            thread=current_thread().name,
-        )
+        cpu_us = (time.thread_time_ns() - cpu) // 1000 + int(context.charged_cpu_s * 1e6)
+        return self.outcome(live, verdict, cpu_us=cpu_us)
 
     def _tell(self, event: str, live: LiveJob, error: BaseException) -> None:
         untold = self._surprises.untold(f"{live.job.type} {type(error).__name__}")
@@ -103,18 +99,10 @@ class Runner:
         else:
             log.warning(event, extra={**told, "others_untold": untold}, exc_info=error)
 
-    def outcome(
-        self,
-        live: LiveJob,
-        verdict: Verdict,
-        *,
-        started_ms: int | None = None,
-        cpu_us: int = 0,
-        thread: str = "",
-    ) -> Outcome:
-        """The outcome of a verdict; without times, of a job that others end on its behalf."""
-        job = live.job
-        started_ms = job.claimed_ms if started_ms is None else started_ms
+    def outcome(self, live: LiveJob, verdict: Verdict, *, cpu_us: int | None = None) -> Outcome:
+        """The outcome of a verdict. One that never began took no time, and no thread's."""
+        job, now_ms = live.job, self._clock.now_ms()
+        started_ms, thread = live.begun or (now_ms, "")
         return Outcome(
             key=job.key,
             attempt=job.attempt,
@@ -124,7 +112,7 @@ class Runner:
             error=verdict.error,
             thread=thread,
             started_ms=started_ms,
-            finished_ms=max(started_ms, self._clock.now_ms()),
+            finished_ms=max(started_ms, now_ms),
             cpu_us=cpu_us,
             concurrent=live.ensemble.peak,
             not_before_ms=verdict.not_before_ms,

@@ -104,6 +104,7 @@ def _end_as_cancelled(
     ]
     if rows:
         tx.connection.execute(_CANCEL, rows)
+        entry.finished_ms = max(entry.finished_ms or 0, tx.now_ms)
     tx.ended_jobs += [EndedJob(of_type, JobState.CANCELLED) for _, of_type in ended]
     entry.finish_seq += len(rows)
     entry.count(state, -len(rows))

@@ -93,11 +93,11 @@ def _shifts_of(
     """Up to so many shifts of the batch, its suspect first if one is due."""
     shifts: list[Shift] = []
     room = turn.room
-    if suspect and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, node)):
+    if suspect and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, 1, node)):
         shifts.append(Shift(turn.batch, one))
         room, places = room - 1, places - 1
     most = min(room, places * lengths.get(turn.batch.key, 1))
-    jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, node)
+    jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, places, node)
     return shifts + [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
 
 
@@ -148,7 +148,7 @@ def _deal_evenly(rooms: list[int], free: int) -> list[int]:
 
 
 def _claim_of(
-    tx: Transaction, turn: Turn, statement: Prepared, most: int, node: int
+    tx: Transaction, turn: Turn, statement: Prepared, most: int, places: int, node: int
 ) -> list[ClaimedJob]:
     batch = turn.batch
     entry = tx.ledger.batch(batch.key)
@@ -164,14 +164,20 @@ def _claim_of(
     if not rows:
         return []
     keys = json.dumps([key for key, *_ in rows])
-    tx.sql.claim_jobs.run(tx.cursor, {"rows": keys, "owner": node, "now": tx.now_ms})
+    # in a shift of several all but one only wait for the thread: they are not live
+    live = len(rows) <= places
+    claimed_ms = tx.now_ms if live else None
+    taken = {"rows": keys, "owner": node, "now": tx.now_ms, "claimed": claimed_ms}
+    tx.sql.claim_jobs.run(tx.cursor, taken)
     entry.count(JobState.QUEUED, -len(rows))
     entry.count(JobState.RUNNING, len(rows))
-    entry.live_claimed_ms += tx.now_ms * len(rows)
+    if live:
+        entry.live += len(rows)
+        entry.live_claimed_ms += tx.now_ms * len(rows)
     entry.started_ms = entry.started_ms or tx.now_ms
     if turn.pinned:
         entry.home = node
-    return [ClaimedJob._make((*row[:-1], tx.now_ms, batch, row[-1])) for row in rows]
+    return [ClaimedJob._make((*row[:-1], claimed_ms, batch, row[-1])) for row in rows]
 
 
 def _admitted(

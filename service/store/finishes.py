@@ -116,20 +116,23 @@ def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tu
 def _count_end(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState) -> None:
     entry.finish_seq += 1
     entry.count(state, 1)
-    _leave_running(tx, entry, outcome)
+    leave_running(tx, entry, outcome)
     began_ms, queued_ms = outcome.started_ms, outcome.queued_ms
     run_ms = outcome.finished_ms - began_ms
     queue_ms = None if queued_ms is None else max(0, began_ms - queued_ms)
     tx.ended_jobs.append(EndedJob(outcome.type, state, run_ms, queue_ms, outcome.error))
 
 
-def _leave_running(tx: Transaction, entry: Entry, outcome: Outcome) -> None:
+def leave_running(tx: Transaction, entry: Entry, outcome: Outcome) -> None:
+    """Count a job out that ran, whatever becomes of it."""
     if outcome.host is not None:
         tx.hosts.leave(outcome.host, outcome.host_wish)
     entry.count(JobState.RUNNING, -1)
-    entry.live_claimed_ms -= outcome.claimed_ms
+    if outcome.claimed_ms is not None:
+        entry.live -= 1
+        entry.live_claimed_ms -= outcome.claimed_ms
     entry.run_ms += outcome.finished_ms - outcome.started_ms
-    entry.cpu_us += outcome.cpu_us
+    entry.cpu_us += outcome.cpu_us or 0
     entry.peak = max(entry.peak, outcome.concurrent)
     entry.finished_ms = max(entry.finished_ms or 0, outcome.finished_ms)
 
@@ -148,8 +151,9 @@ def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> N
     if row.cancelling or entry.cancel_requested:
         end_job(tx, entry, outcome, JobState.CANCELLED, node=node)
         return
-    if outcome.ending is not Ending.DEFERRED:
-        keep_attempt(tx, outcome, queued_ms=row.queued_ms)
+    deferred = outcome.ending is Ending.DEFERRED
+    if not deferred:
+        keep_attempt(tx, outcome, queued_ms=row.queued_ms, node=node)
     due = outcome.not_before_ms
     state = JobState.QUEUED if due is None or due <= tx.now_ms else JobState.WAITING
     tx.connection.execute(
@@ -160,22 +164,24 @@ def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> N
             owner=null(),
             due_ms=due,
             wait_reason=outcome.wait_reason if state is JobState.WAITING else None,
-            queued_ms=tx.now_ms,
+            # a deferred job did nothing yet: the attempt has not been made, and goes on waiting
+            queued_ms=row.queued_ms if deferred else tx.now_ms,
             started_ms=null(),
-            # a deferred job did nothing yet: the attempt has not been made
-            attempt=jobs.c.attempt - (1 if outcome.ending is Ending.DEFERRED else 0),
+            thread=null(),
+            attempt=jobs.c.attempt - (1 if deferred else 0),
             failures=jobs.c.failures + (1 if outcome.ending is Ending.FAILED else 0),
         )
     )
     entry.count(state, 1)
-    _leave_running(tx, entry, outcome)
+    leave_running(tx, entry, outcome)
 
 
-def keep_attempt(tx: Transaction, outcome: Outcome, *, queued_ms: int) -> None:
+def keep_attempt(tx: Transaction, outcome: Outcome, *, queued_ms: int, node: int) -> None:
     tx.connection.execute(
         insert(attempts).values(
             job_key=outcome.key,
             n=outcome.attempt,
+            owner=node,
             thread=outcome.thread,
             queued_ms=queued_ms,
             started_ms=outcome.started_ms,

@@ -41,6 +41,7 @@ class Entry:
     turn: int
     run_ms: int
     cpu_us: int
+    live: int
     live_claimed_ms: int
     peak: int
     started_ms: int | None

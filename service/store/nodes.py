@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, insert, null, select, text, update
 
 from service.model import Ending, JobState, Outcome, batch_of, error_json
-from service.store.finishes import end_job, finish, keep_attempt
+from service.store.finishes import end_job, finish, keep_attempt, leave_running
 from service.store.ledger import Entry
 from service.store.schema import AT_HOME, RUNNING, batches, jobs, nodes
 from service.store.transaction import Transaction
@@ -108,8 +108,10 @@ def _running_jobs(tx: Transaction, node: int) -> list[Any]:
         jobs.c.attempt,
         jobs.c.crashes,
         jobs.c.cancelling,
+        jobs.c.claimed_ms,
         jobs.c.queued_ms,
         jobs.c.started_ms,
+        jobs.c.thread,
         jobs.c.host,
         jobs.c.type,
     ).where(text(RUNNING), jobs.c.owner == node)
@@ -129,7 +131,7 @@ def _rescue_job(tx: Transaction, job: Any, node: int, max_crashes: int) -> bool:
         tx.connection.execute(update(jobs).where(jobs.c.key == job.key).values(crashes=crashes))
         end_job(tx, entry, outcome, JobState.FAILED, node=node)
         return False
-    keep_attempt(tx, outcome, queued_ms=job.queued_ms)
+    keep_attempt(tx, outcome, queued_ms=job.queued_ms, node=node)
     _back_to_queue(tx, entry, outcome, crashes)
     return True
 
@@ -142,18 +144,19 @@ def _crash(tx: Transaction, job: Any, crashes: int) -> Outcome:
 
 
 def _end_of_attempt(tx: Transaction, job: Any) -> Outcome:
-    """What is known of an attempt whose thread can't tell."""
+    """What is known of an attempt whose thread can't tell: it ended by now, and it used the CPU
+    nobody knows how much."""
     return Outcome(
         key=job.key,
         attempt=job.attempt,
-        claimed_ms=job.started_ms,
+        claimed_ms=job.claimed_ms,
         ending=Ending.FAILED,
         result=None,
         error=None,
-        thread="",
+        thread=job.thread or "",
         started_ms=job.started_ms,
         finished_ms=max(tx.now_ms, job.started_ms),
-        cpu_us=0,
+        cpu_us=None,
         concurrent=0,
         host=job.host,
         type=job.type,
@@ -170,11 +173,9 @@ def _back_to_queue(tx: Transaction, entry: Entry, outcome: Outcome, crashes: int
             owner=null(),
             queued_ms=tx.now_ms,
             started_ms=null(),
+            thread=null(),
             crashes=crashes,
         )
     )
-    if outcome.host is not None:
-        tx.hosts.leave(outcome.host)
-    entry.count(JobState.RUNNING, -1)
     entry.count(JobState.QUEUED, 1)
-    entry.live_claimed_ms -= outcome.claimed_ms
+    leave_running(tx, entry, outcome)

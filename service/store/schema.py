@@ -73,7 +73,9 @@ batches = Table(
     _count("turn"),
     _count("run_ms"),
     _count("cpu_us"),
-    # sum of the claim times of the running jobs: their run time so far is running * now - this
+    # the running jobs that do not share a shift, and the sum of their claim times: their run time
+    # so far is live * now - live_claimed_ms
+    _count("live"),
     _count("live_claimed_ms"),
     _count("peak"),
     Column("created_ms", BigInteger, nullable=False),
@@ -151,6 +153,8 @@ jobs = Table(
     Column("cancelling", SmallInteger, nullable=False, server_default=text("0")),
     Column("wait_reason", String(16)),
     Column("due_ms", BigInteger),
+    # when it was claimed, if its batch counts it as live
+    Column("claimed_ms", BigInteger),
     Column("queued_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),
     Column("finished_ms", BigInteger),
@@ -175,6 +179,8 @@ attempts = Table(
     metadata,
     Column("job_key", Key, primary_key=True, autoincrement=False),
     Column("n", Integer, primary_key=True),
+    # the node that made it: thread names are a process's own
+    Column("owner", Key),
     Column("thread", Text),
     Column("queued_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),

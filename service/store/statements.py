@@ -154,6 +154,7 @@ def _claim_jobs() -> Executable:
             state="running",
             owner=bindparam("owner"),
             attempt=jobs.c.attempt + 1,
+            claimed_ms=bindparam("claimed"),
             started_ms=bindparam("now"),
             wait_reason=null(),
             thread=null(),

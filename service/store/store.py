@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from service.clock import Clock
 from service.errors import NotFound, StoreUnavailable
 from service.model import BatchOptions, Capacity, Committed, ConsoleText, JobSpec, Outcome
-from service.store import cancels, claims, nodes, queries, submits, upkeep
+from service.store import beginnings, cancels, claims, nodes, queries, submits, upkeep
+from service.store.beginnings import Beginning
 from service.store.cancels import Cancelled
 from service.store.claims import Claim
 from service.store.database import Database, Watch
@@ -171,6 +172,10 @@ class Store:
     def finish(self, node: int, outcome: Outcome) -> None:
         """Hand over an outcome; it is written down with the next transaction."""
         self.journal.finish(node, outcome)
+
+    def note_beginnings(self, node: int, begun: Sequence[Beginning]) -> None:
+        """Let it be seen of running jobs where they run. Each need be told once."""
+        self.journal.write(partial(beginnings.note, beginnings=begun, node=node))
 
     def print(self, key: int, text: str) -> None:
         """Hand over printed text; it is written down within a moment, in this order."""
