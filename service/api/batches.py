@@ -316,13 +316,8 @@ def _job_page(batch_id: str, status: str | None) -> JobPage:
 
 
 def _page(items: list[dict[str, Any]], end: int | None) -> Response:
-    headers, link = dict(NO_STORE), None
-    if end is not None:
-        args = [(n, v) for n, v in request.args.items(multi=True) if n != "cursor"]
-        args.append(("cursor", query.cursor(end)))
-        link = f"{request.path}?{urlencode(args)}"
-        headers["Link"] = f'<{link}>; rel="next"'
-    return presented({"items": items, "next": link}, 200, headers)
+    link, headers = query.next_page(request, end)
+    return presented({"items": items, "next": link}, 200, {**NO_STORE, **headers})
 
 
 def _format() -> str:

@@ -107,7 +107,7 @@ def _chosen(batch: Row[Any] | Accepted) -> dict[str, Any]:
 
 def _links(batch: Row[Any] | Accepted, *, ended: bool) -> dict[str, str | None]:
     base = batch_path(batch.id)
-    parts = ("jobs", "results", "console")
+    parts = ("jobs", "results", "console", "timeline")
     return {
         "self": base,
         **{part: f"{base}/{part}" for part in parts},
@@ -126,8 +126,20 @@ def _elapsed_ms(batch: Row[Any], now_ms: int) -> int | None:
     return max(0, end - int(batch.started_ms))
 
 
+def concurrency_view(batch: Row[Any], now_ms: int) -> dict[str, Any]:
+    elapsed_ms = _elapsed_ms(batch, now_ms)
+    return {
+        "concurrency": _concurrency(batch, elapsed_ms, now_ms),
+        "elapsed_s": None if elapsed_ms is None else round(elapsed_ms / 1000, 3),
+    }
+
+
 def _concurrency(batch: Row[Any], elapsed_ms: int | None, now_ms: int) -> dict[str, Any]:
-    """Sums of run and CPU time over elapsed time; ``peak`` is of jobs that were on a thread."""
+    """Sums of run and CPU time over elapsed time; ``peak`` is of jobs that were on a thread.
+
+    One process knows its peak. Of several the peak is the highest of them, or what was seen of
+    jobs that ran for half a second or longer in all of them together.
+    """
     if not elapsed_ms:
         return {"average": None, "peak": batch.peak, "cpu_parallelism": None}
     live_ms = batch.live * now_ms - batch.live_claimed_ms

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from flask import Request
 from pydantic import ValidationError
@@ -72,12 +73,12 @@ def flag(request: Request, parameter: Parameter) -> bool:
     return text == "true"
 
 
-def limit_of(request: Request) -> int:
+def limit_of(request: Request, *, default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> int:
     text = request.args.get("limit")
     if text is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise Invalid([Flaw("/query/limit", f"must be a whole number from 1 to {MAX_LIMIT}")])
+        return default
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= most:
+        raise Invalid([Flaw("/query/limit", f"must be a whole number from 1 to {most}")])
     return int(text)
 
 
@@ -105,6 +106,15 @@ def cursor_of(request: Request, *, most: int = (1 << 63) - 1) -> int | None:
 
 def cursor(number: int) -> str:
     return base64.urlsafe_b64encode(number.to_bytes(8)).rstrip(b"=").decode()
+
+
+def next_page(request: Request, end: int | None) -> tuple[str | None, dict[str, str]]:
+    """The link to the page behind ``end``, and the header that says it too (RFC 8288)."""
+    if end is None:
+        return None, {}
+    args = [(n, v) for n, v in request.args.items(multi=True) if n != "cursor"]
+    link = f"{request.path}?{urlencode([*args, ('cursor', cursor(end))])}"
+    return link, {"Link": f'<{link}>; rel="next"'}
 
 
 def batch_filter(request: Request) -> BatchFilter:

@@ -8,6 +8,7 @@ from service.operations.health import Health
 from service.operations.jobs import Jobs
 from service.operations.parts import Caller, Parts
 from service.operations.submissions import Submissions
+from service.operations.timeline import Timelines
 
 
 class Operations:
@@ -22,6 +23,7 @@ class Operations:
         self.batches = Batches(parts, caller)
         self.jobs = Jobs(parts, caller)
         self.console = Console(parts, caller)
+        self.timelines = Timelines(parts, caller)
         self.health = Health(parts, caller)
 
     def of(self, caller: Caller) -> Operations:

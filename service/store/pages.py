@@ -5,14 +5,33 @@ Every page goes on behind a key, so the last page costs what the first does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    func,
+    select,
+    text,
+    union_all,
+)
 
 from service.model import job_key
-from service.store.schema import QUEUED, RUNNING, SEQ_BITS, UNHAPPY, WAITING, console, jobs
+from service.store.schema import (
+    QUEUED,
+    RUNNING,
+    SEQ_BITS,
+    UNHAPPY,
+    WAITING,
+    attempts,
+    console,
+    jobs,
+)
 
 PAGE_BYTES = 4 << 20
 """A page that is over it ends there, so a page may hold less than was asked for. A single row
@@ -22,6 +41,12 @@ SCAN = 50_000
 """Jobs looked through for one page when no index tells which belong in it."""
 
 ATTEMPT_BYTES = 300
+
+MOST_SPANS = 10_000
+"""Attempts on one page of a timeline."""
+
+CODE_CHARS = 160
+"""Of an error's text: its code stands first."""
 
 
 class Page(NamedTuple):
@@ -44,6 +69,34 @@ def jobs_page(
     return _page(connection, _of_status(status, first, last), limit, _job_bytes)
 
 
+def timeline_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
+    """When and where a batch's jobs ran last, in submission order, from index ``after + 1``.
+
+    The earlier attempts of the page's jobs are no more than MOST_SPANS with it. Of an error
+    there is only the beginning.
+    """
+    first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
+    chosen = (
+        select(*_without(jobs, "params", "result"))
+        .where(jobs.c.key.between(first, last))
+        .order_by(jobs.c.key)
+    )
+    return _page(connection, chosen, limit, lambda job: max(1, int(job.attempt)), most=MOST_SPANS)
+
+
+def timeline_attempts(connection: Connection, first: int, last: int) -> Sequence[Row[Any]]:
+    """The earlier attempts of the jobs from one key to another, as ``timeline_page``."""
+    within = attempts.c.job_key.between(first, last)
+    chosen = select(*_without(attempts)).where(within).order_by(attempts.c.job_key, attempts.c.n)
+    return connection.execute(chosen).all()
+
+
+def _without(table: Table, *large: str) -> list[ColumnElement[Any]]:
+    """A table's columns but the large ones; of its error the beginning, as far as CODE_CHARS."""
+    start = func.substr(table.c.error, 1, CODE_CHARS).label("error")
+    return [*(c for c in table.c if c.name not in (*large, "error")), start]
+
+
 def console_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
     """Pieces of a batch's console in the order printed; ``after`` is the key before, or 0."""
     low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
@@ -58,7 +111,12 @@ def console_of_job(connection: Connection, key: int, *, after: int, limit: int) 
 
 
 def _page(
-    connection: Connection, chosen: Select[Any], limit: int, weigh: Callable[[Row[Any]], int]
+    connection: Connection,
+    chosen: Select[Any],
+    limit: int,
+    weigh: Callable[[Row[Any]], int],
+    *,
+    most: int = PAGE_BYTES,
 ) -> Page:
     rows: list[Row[Any]] = []
     weight = 0
@@ -66,7 +124,7 @@ def _page(
     with closing(connection.execute(chosen.limit(limit + 1))) as found:
         for row in found:
             weight += weigh(row)
-            if rows and (len(rows) == limit or weight > PAGE_BYTES):
+            if rows and (len(rows) == limit or weight > most):
                 return Page(rows, rows[-1].key)
             rows.append(row)
     return Page(rows, None)
