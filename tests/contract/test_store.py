@@ -32,6 +32,7 @@ from service.model import (
     index_of,
 )
 from service.store import cancels, listing, pages, queries, upkeep
+from service.store.beginnings import Beginning
 from service.store.database import Database
 from service.store.hosts import HostRules
 from service.store.schema import batches
@@ -125,8 +126,8 @@ def outcome_of(job: ClaimedJob) -> Outcome:
         result='{"lines":["1"]}',
         error=None,
         thread="pool_0",
-        started_ms=job.claimed_ms,
-        finished_ms=job.claimed_ms + 5,
+        started_ms=job.claimed_ms or 0,
+        finished_ms=(job.claimed_ms or 0) + 5,
         cpu_us=7,
         concurrent=1,
         host=job.host,
@@ -813,3 +814,95 @@ def test_the_gauge_of_the_queue_is_the_sum_of_the_batches(kit: Kit) -> None:
     with kit.store.snapshot() as connection:
         total = connection.exec_driver_sql("SELECT sum(queued) FROM batches").scalar()
         assert queries.queue_state(connection).queued == total
+
+
+# --- how concurrent it was ------------------------------------------------------------------
+
+
+def live(kit: Kit, key: int) -> tuple[int, int]:
+    batch = kit.batch(key)
+    return (batch.live, batch.live_claimed_ms)
+
+
+def test_jobs_with_a_thread_each_are_live_and_those_that_share_a_shift_are_not(kit: Kit) -> None:
+    alone, shared = kit.submit(2), kit.submit(6)
+    shifts = kit.store.claim(Capacity(4, 0, 0), kit.node, {shared: 3}).shifts
+    claimed = [job for shift in shifts for job in shift.jobs]
+    first = next(job for job in claimed if job.batch.key == alone)
+    assert live(kit, alone) == (2, 2 * first.claimed_ms)
+    assert live(kit, shared) == (0, 0)
+    for job in claimed:
+        kit.store.finish(kit.node, outcome_of(job))
+    kit.settle()
+    assert live(kit, alone) == live(kit, shared) == (0, 0)
+
+
+@pytest.mark.parametrize("end", ["rescue", "leave", "defer", "retry", "cancel"])
+def test_a_job_is_live_no_more_however_it_ends(kit: Kit, end: str) -> None:
+    key = kit.submit(1)
+    kit.clock.ahead_ms += 10
+    job = kit.claim()[0]
+    kit.clock.ahead_ms += 50
+    started = {"started_ms": job.claimed_ms, "finished_ms": job.claimed_ms + 5}
+    if end == "rescue":
+        kit.store.rescue([kit.node], max_crashes=3)
+    elif end == "leave":
+        kit.store.leave(kit.node, 5.0)
+    elif end == "cancel":
+        kit.store.cancel_batch(key)
+        kit.finish(job, ending=Ending.CANCELLED, result=None, **started)
+    else:
+        ending = Ending.DEFERRED if end == "defer" else Ending.FAILED
+        kit.finish(job, ending=ending, not_before_ms=0, result=None, **started)
+    assert live(kit, key) == (0, 0)
+    batch, ended = kit.batch(key), kit.earlier(job.key) or kit.jobs(key)
+    assert batch.running == 0
+    if end != "defer":
+        assert batch.run_ms == ended[0].finished_ms - ended[0].started_ms >= 5
+
+
+def test_a_deferred_job_goes_on_waiting_and_a_retried_one_begins_to(kit: Kit) -> None:
+    key = kit.submit(2)
+    queued_ms = kit.jobs(key)[0].queued_ms
+    kit.clock.ahead_ms += 100
+    deferred, retried = kit.claim()
+    kit.finish(deferred, ending=Ending.DEFERRED, not_before_ms=0)
+    kit.finish(retried, ending=Ending.FAILED, not_before_ms=0)
+    first, second = kit.jobs(key)
+    assert first.queued_ms == queued_ms
+    assert second.queued_ms >= queued_ms + 100
+    assert kit.earlier(retried.key)[0].queued_ms == queued_ms
+
+
+def test_a_beginning_is_noted_of_a_job_that_still_runs_here_and_of_no_other(kit: Kit) -> None:
+    key = kit.submit(3)
+    runs, ended, elsewhere = kit.claim()
+    kit.finish(ended)
+    others = kit.join()
+    noted = [Beginning(job.key, 1, 7, "pool_3", 1) for job in (runs, ended)]
+    kit.store.note_beginnings(kit.node, [*noted, Beginning(runs.key, 2, 8, "late", 1)])
+    kit.store.note_beginnings(others, [Beginning(elsewhere.key, 1, 9, "not its own", 1)])
+    assert [job.thread for job in kit.jobs(key)] == ["pool_3", "pool_0", None]
+    assert kit.jobs(key)[0].started_ms == 7
+    kit.store.rescue([kit.node], max_crashes=3)
+    assert [(one.thread, one.owner) for one in kit.earlier(runs.key)] == [("pool_3", kit.node)]
+
+
+def test_the_peak_of_long_jobs_is_that_of_all_processes_together(kit: Kit) -> None:
+    key, other = kit.submit(3), kit.join()
+    mine, theirs = kit.claim(pool=2), kit.claim(pool=1, node=other)
+    kit.store.note_beginnings(kit.node, [Beginning(job.key, 1, 1, "pool_0", 2) for job in mine])
+    assert kit.batch(key).peak == 2
+    version = kit.batch(key).version
+    kit.store.note_beginnings(kit.node, [Beginning(mine[0].key, 1, 1, "pool_0", 2)])
+    assert kit.batch(key).version == version
+    kit.store.note_beginnings(other, [Beginning(theirs[0].key, 1, 1, "pool_0", 1)])
+    assert kit.batch(key).peak == 3
+
+
+def test_a_batch_ends_when_its_last_job_does_also_if_that_never_ran(kit: Kit) -> None:
+    key = kit.submit(2)
+    kit.finish(kit.claim(pool=1)[0])
+    kit.clock.ahead_ms += 60_000
+    kit.store.cancel_batch(key)
+    assert kit.batch(key).finished_ms == max(job.finished_ms for job in kit.jobs(key))

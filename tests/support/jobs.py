@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Barrier, Event, Lock
+from time import thread_time
 from typing import Any, ClassVar
 
 from pydantic import JsonValue
@@ -179,7 +180,55 @@ class Nul(JobType[NoParams]):
         return None
 
 
+class TogetherParams(Params):
+    parties: int
+    name: str
+
+
+class Together(JobType[TogetherParams]):
+    """Returns once so many of a name are on threads at once, so it is known how many were.
+
+    No more than so many may run at once, and their number must be a multiple of it.
+    """
+
+    name = "together"
+    description = "Waits for others of its name."
+    params_model = TogetherParams
+    example: ClassVar[dict[str, Any]] = {"parties": 2, "name": "a"}
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._barriers: dict[str, Barrier] = {}
+
+    def run(self, ctx: JobContext, params: TogetherParams) -> JsonValue:
+        with self._lock:
+            barrier = self._barriers.setdefault(params.name, Barrier(params.parties))
+        barrier.wait(10)
+        ctx.sleep(0.02)  # long enough to be seen in milliseconds
+        barrier.wait(10)
+        return None
+
+
+class BurnParams(Params):
+    cpu_s: float
+
+
+class Burner(JobType[BurnParams]):
+    name = "burner"
+    description = "Uses CPU time."
+    params_model = BurnParams
+    example: ClassVar[dict[str, Any]] = {"cpu_s": 0.1}
+
+    def run(self, ctx: JobContext, params: BurnParams) -> JsonValue:
+        until = thread_time() + params.cpu_s
+        while thread_time() < until:
+            pass
+        return None
+
+
 BEHAVIOURS: list[JobType[Any]] = [
+    Together(),
+    Burner(),
     Sleeper(),
     Stubborn(),
     Raiser(),

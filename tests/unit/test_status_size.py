@@ -33,14 +33,14 @@ def longest_batch(**changes: Any) -> SimpleNamespace:
         "total": MOST_JOBS, "queued": 1_000_000, "running": 1_000_000, "succeeded": 6_000_000,
         "failed": 1_000_000, "cancelled": 1_000_000,
         "created_ms": NOW_MS - 10**11, "started_ms": NOW_MS - 10**11 + 1, "finished_ms": None,
-        "expires_ms": None, "peak": 2**62, "run_ms": 2**62, "live_claimed_ms": -(2**62),
+        "expires_ms": None, "peak": 2**62, "run_ms": 2**62, "live": 1, "live_claimed_ms": -(2**62),
         "cpu_us": 2**62,
     }  # fmt: skip
     return SimpleNamespace(**{**longest, **changes})
 
 
 ENDED = {
-    "queued": 0, "running": 0, "succeeded": 8_000_000, "live_claimed_ms": 0,
+    "queued": 0, "running": 0, "succeeded": 8_000_000, "live": 0, "live_claimed_ms": 0,
     "finished_ms": NOW_MS, "expires_ms": NOW_MS + 10**10,
 }  # fmt: skip
 
