@@ -19,7 +19,7 @@ def test_threads_of_one_name_in_two_processes_are_two_rows_and_a_crash_is_seen_o
 ) -> None:
     server = make_server(pool_size=2, workers=2).start()
     quick = [job(count=1, delay_s=0.03)] * 60
-    path = server.submit(*quick, *[job(count=20, delay_s=0.1)] * 4)
+    path = server.submit(*quick, *[job(count=25, delay_s=0.1)] * 4)
 
     def on_both() -> Any:
         running = [
