@@ -66,7 +66,7 @@ def jobs_page(
     first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
     if status == "succeeded":
         return _succeeded(connection, first, last, limit)
-    return _page(connection, _of_status(status, first, last), limit, _job_bytes)
+    return _page(connection, _of_status(status, first, last), limit, _job_bytes, most=PAGE_BYTES)
 
 
 def timeline_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
@@ -101,13 +101,13 @@ def console_page(connection: Connection, batch_key: int, *, after: int, limit: i
     """Pieces of a batch's console in the order printed; ``after`` is the key before, or 0."""
     low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
     chosen = select(console).where(console.c.key.between(max(low, after + 1), high))
-    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes)
+    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes, most=PAGE_BYTES)
 
 
 def console_of_job(connection: Connection, key: int, *, after: int, limit: int) -> Page:
     """As ``console_page``, for one job."""
     chosen = select(console).where(console.c.job_key == key, console.c.key > after)
-    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes)
+    return _page(connection, chosen.order_by(console.c.key), limit, _text_bytes, most=PAGE_BYTES)
 
 
 def _page(
@@ -116,7 +116,7 @@ def _page(
     limit: int,
     weigh: Callable[[Row[Any]], int],
     *,
-    most: int = PAGE_BYTES,
+    most: int,
 ) -> Page:
     rows: list[Row[Any]] = []
     weight = 0
@@ -165,7 +165,7 @@ def _succeeded(connection: Connection, first: int, last: int, limit: int) -> Pag
     of the batch, and may be empty with more to come."""
     upto = min(last, first + SCAN - 1)
     chosen = select(jobs).where(jobs.c.state == "succeeded", jobs.c.key.between(first, upto))
-    page = _page(connection, chosen.order_by(jobs.c.key), limit, _job_bytes)
+    page = _page(connection, chosen.order_by(jobs.c.key), limit, _job_bytes, most=PAGE_BYTES)
     if page.end is None and _exists(connection, upto + 1, last):
         return page._replace(end=upto)
     return page
