@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from service.api.openapi.parts import Parameter
 from service.api.submission import MAX_LABELS, Defaults, OptionsIn
 from service.model import ID_CHARS
+from service.store.pages import MOST_SPANS
 
 MAX_LIMIT: Final = 1_000
 DEFAULT_LIMIT: Final = 100
@@ -81,6 +82,19 @@ JOB_STATUS: Final = choice(
     "queued", "running", "cancelling", "succeeded", "failed", "cancelled",
 )  # fmt: skip
 FORMAT: Final = choice("format", "Instead of the `Accept` header.", "json", "ndjson", "csv")
+
+# --- the timeline -----------------------------------------------------------------------------
+
+TIMELINE_FORMAT: Final = choice(
+    "format", "As this service's own JSON, or for Perfetto.", "json", "chrome-trace"
+)
+TIMELINE_LIMIT: Final = Parameter(
+    "limit",
+    "The attempts of at most so many jobs. A page may hold fewer: only `next` tells whether there "
+    "are more.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_SPANS, "default": MOST_SPANS},
+    1000,
+)
 
 # --- submitting -------------------------------------------------------------------------------
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from service.api import query
+from service.api import parameters, query
 from service.api.batches import MAX_INDEX, NO_STORE
 from service.api.context import operations
+from service.api.openapi.declare import Answer, documented
+from service.api.openapi.headers import LINK
+from service.api.openapi.timeline import TimelineOrTrace
 from service.api.present import concurrency_view, presented, timestamp
 from service.api.trace_events import trace
 from service.operations.spans import Span, peak, rows_of, spread
@@ -20,9 +23,13 @@ blueprint = Blueprint("timeline", __name__, url_prefix="/v1/batches")
 
 
 @blueprint.get("/<batch_id>/timeline")
+@documented(
+    {200: Answer("When and where its jobs ran.", TimelineOrTrace, headers=(LINK,))},
+    query=(parameters.TIMELINE_FORMAT, parameters.TIMELINE_LIMIT, parameters.CURSOR),
+)
 def show_timeline(batch_id: str) -> Response:
-    query.refuse_unknown(request, ("format", "limit", "cursor"))
-    chosen = query.choice(request, "format", ("json", "chrome-trace"))
+    """Each attempt of a batch's jobs: when it ran, on which thread, how much CPU it used."""
+    chosen = query.choice(request, parameters.TIMELINE_FORMAT)
     limit = query.limit_of(request, default=MOST_SPANS, most=MOST_SPANS)
     after = query.cursor_of(request, most=MAX_INDEX - 1)
     timeline = operations().timelines.page(

@@ -194,18 +194,18 @@ class Engine:
     def _note_beginnings(self) -> None:
         before_ms = self._clock.now_ms() - SETTLED_MS
         notes: dict[int, list[Beginning]] = {}
-        noted: list[LiveJob] = []
+        noted: dict[int, list[LiveJob]] = {}
         for live in self._registry.snapshot():
             begun, job = live.begun, live.job
-            if begun is None or live.told or begun.started_ms > before_ms:
+            if begun is None or begun.started_ms > before_ms or _is_noted(live):
                 continue
             one = Beginning(job.key, job.attempt, *begun, concurrent=live.ensemble.peak)
             notes.setdefault(live.node, []).append(one)
-            noted.append(live)
+            noted.setdefault(live.node, []).append(live)
         for node, beginnings in notes.items():
-            self._store.note_beginnings(node, beginnings)
-        for live in noted:
-            live.told = True
+            written = self._store.note_beginnings(node, beginnings)
+            for live in noted[node]:
+                live.noted = written
 
     def _replace(self, live: LiveJob) -> None:
         """Its thread should have returned and has not: count it out, and carry on without it.
@@ -220,6 +220,12 @@ class Engine:
             self._store.finish(live.node, outcome)
         self._executors[live.job.batch.executor].replace(live.place)
         self._dispatcher.wake()
+
+
+def _is_noted(live: LiveJob) -> bool:
+    """Whether the store has been told when it began, and has not failed to write it down."""
+    noted = live.noted
+    return noted is not None and not (noted.done() and noted.exception())
 
 
 def _nodes_folder(settings: Settings) -> Path:

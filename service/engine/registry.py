@@ -31,10 +31,10 @@ class LiveJob:
         "job",
         "lost",
         "node",
+        "noted",
         "place",
         "returned",
         "token",
-        "told",
     )
 
     def __init__(
@@ -54,7 +54,7 @@ class LiveJob:
         self.begun: Begun | None = None  # its thread sets it, once
         self.lost = False  # its thread overstayed and was replaced; guarded by the registry
         self.returned = False  # guarded by the registry
-        self.told = False  # the store knows of its begin; the keeper's thread alone
+        self.noted: Future[None] | None = None  # of its beginning; the keeper's thread alone
 
 
 class FutureRegistry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -173,9 +174,9 @@ class Store:
         """Hand over an outcome; it is written down with the next transaction."""
         self.journal.finish(node, outcome)
 
-    def note_beginnings(self, node: int, begun: Sequence[Beginning]) -> None:
-        """Let it be seen of running jobs where they run. Each need be told once."""
-        self.journal.write(partial(beginnings.note, beginnings=begun, node=node))
+    def note_beginnings(self, node: int, begun: Sequence[Beginning]) -> Future[None]:
+        """Let it be seen of running jobs where they run. Each need be told once; does not wait."""
+        return self.journal.submit(partial(beginnings.note, beginnings=begun, node=node))
 
     def print(self, key: int, text: str) -> None:
         """Hand over printed text; it is written down within a moment, in this order."""

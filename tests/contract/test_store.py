@@ -880,8 +880,8 @@ def test_a_beginning_is_noted_of_a_job_that_still_runs_here_and_of_no_other(kit:
     kit.finish(ended)
     others = kit.join()
     noted = [Beginning(job.key, 1, 7, "pool_3", 1) for job in (runs, ended)]
-    kit.store.note_beginnings(kit.node, [*noted, Beginning(runs.key, 2, 8, "late", 1)])
-    kit.store.note_beginnings(others, [Beginning(elsewhere.key, 1, 9, "not its own", 1)])
+    kit.store.note_beginnings(kit.node, [*noted, Beginning(runs.key, 2, 8, "late", 1)]).result()
+    kit.store.note_beginnings(others, [Beginning(elsewhere.key, 1, 9, "not its own", 1)]).result()
     assert [job.thread for job in kit.jobs(key)] == ["pool_3", "pool_0", None]
     assert kit.jobs(key)[0].started_ms == 7
     kit.store.rescue([kit.node], max_crashes=3)
@@ -891,12 +891,14 @@ def test_a_beginning_is_noted_of_a_job_that_still_runs_here_and_of_no_other(kit:
 def test_the_peak_of_long_jobs_is_that_of_all_processes_together(kit: Kit) -> None:
     key, other = kit.submit(3), kit.join()
     mine, theirs = kit.claim(pool=2), kit.claim(pool=1, node=other)
-    kit.store.note_beginnings(kit.node, [Beginning(job.key, 1, 1, "pool_0", 2) for job in mine])
+    kit.store.note_beginnings(
+        kit.node, [Beginning(job.key, 1, 1, "pool_0", 2) for job in mine]
+    ).result()
     assert kit.batch(key).peak == 2
     version = kit.batch(key).version
-    kit.store.note_beginnings(kit.node, [Beginning(mine[0].key, 1, 1, "pool_0", 2)])
+    kit.store.note_beginnings(kit.node, [Beginning(mine[0].key, 1, 1, "pool_0", 2)]).result()
     assert kit.batch(key).version == version
-    kit.store.note_beginnings(other, [Beginning(theirs[0].key, 1, 1, "pool_0", 1)])
+    kit.store.note_beginnings(other, [Beginning(theirs[0].key, 1, 1, "pool_0", 1)]).result()
     assert kit.batch(key).peak == 3
 
 

@@ -40,7 +40,11 @@ class Concurrency(BaseModel):
     """How concurrent the batch was, measured."""
 
     average: float | None = Field(description="sum of run times over elapsed time")
-    peak: int = Field(description="most jobs that were on a thread at once")
+    peak: int = Field(
+        description="most jobs that were on a thread at once. Exact if one process ran the batch; "
+        "over several it is the highest of any, or what was seen of jobs that run for half a "
+        "second or longer in all together"
+    )
     cpu_parallelism: float | None = Field(description="sum of CPU times over elapsed time")
 
 
@@ -51,6 +55,7 @@ class Links(BaseModel):
     jobs: str
     results: str
     console: str
+    timeline: str
     cancel: str | None = Field(description="null after the end")
 
 

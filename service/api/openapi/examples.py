@@ -34,6 +34,7 @@ BATCH: Final[dict[str, Any]] = {
         "jobs": f"/v1/batches/{BATCH_ID}/jobs",
         "results": f"/v1/batches/{BATCH_ID}/results",
         "console": f"/v1/batches/{BATCH_ID}/console",
+        "timeline": f"/v1/batches/{BATCH_ID}/timeline",
         "cancel": f"/v1/batches/{BATCH_ID}/cancel",
     },
 }  # fmt: skip
