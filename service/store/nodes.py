@@ -144,8 +144,7 @@ def _crash(tx: Transaction, job: Any, crashes: int) -> Outcome:
 
 
 def _end_of_attempt(tx: Transaction, job: Any) -> Outcome:
-    """What is known of an attempt whose thread can't tell: it ended by now, and it used the CPU
-    nobody knows how much."""
+    """What is known of an attempt whose thread can't tell: that it has ended by now."""
     return Outcome(
         key=job.key,
         attempt=job.attempt,
