@@ -32,7 +32,8 @@ JOB = {"type": "numbers", "params": {"count": 1}}
 ACCEPTED = reply(202, a_batch())
 BUSY = problem(503, "queue-full", {"Retry-After": "0"})
 SERVER_ONLY = (
-    "alembic bs4 click flask gunicorn lxml pycurl pydantic rich selectolax sqlalchemy structlog"
+    "alembic bs4 click flask gunicorn lxml prometheus_client pycurl pydantic rich selectolax "
+    "sqlalchemy structlog"
 )
 
 
