@@ -69,6 +69,22 @@ class DataDirectory:
                 return
 
 
+def holder_of(path: Path) -> int | None:
+    """The process of the service that has the directory, 0 if it can't be told; None if nobody
+    has it. Only looks. Raises OSError."""
+    try:
+        lock = os.open(path / "service.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(path)
+    finally:
+        os.close(lock)
+    return None
+
+
 def _holder(path: Path) -> int:
     try:
         return int((path / "service.pid").read_text())

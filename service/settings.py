@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.errors import SettingsInvalid
 
+CLIENT_VARIABLES = frozenset({"JOBSPOOL_SERVER", "JOBSPOOL_KEY"})
+"""What the command line reads when it asks a service. No settings of one."""
+
 
 class Settings(BaseSettings):
     """Every knob with its default and its bounds. Sizes are bytes, times seconds."""
@@ -115,7 +118,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 def unknown_variables() -> list[str]:
     """Environment variables with our prefix that are no setting: misspelt, most likely."""
-    known = {f"JOBSPOOL_{name.upper()}" for name in Settings.model_fields}
+    known = {f"JOBSPOOL_{name.upper()}" for name in Settings.model_fields} | CLIENT_VARIABLES
     return sorted(name for name in os.environ if name.startswith("JOBSPOOL_") and name not in known)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from service import __version__
 from service.api.context import operations
 from service.api.openapi.answers import ExecutorState, Health, JobTypes
 from service.api.openapi.declare import Answer, documented
@@ -59,6 +60,7 @@ def show_executor() -> Response:
         "max_workers": MAX_WORKERS,
     }
     view = {
+        "version": __version__,
         "threads": state.threads._asdict(),
         "queued": state.queued,
         "oldest_wait_s": state.oldest_wait_s,

@@ -151,6 +151,12 @@ class Watch:
         self._connection.close()
 
 
+def known_schemas() -> list[str]:
+    """The schemas that this version can read, or bring up to date. The newest comes first."""
+    scripts = ScriptDirectory.from_config(_alembic())
+    return [script.revision for script in scripts.walk_revisions()]
+
+
 def is_fault(error: BaseException) -> bool:
     """Whether an error is the database's (disk, lock, damage) and not the statement's."""
     if isinstance(error, StoreUnavailable):
@@ -214,8 +220,7 @@ def _refuse_damage(connection: Connection, path: Path) -> None:
 
 def _refuse_newer_schema(connection: Connection, path: Path) -> None:
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in known_schemas():
         raise StartRefused(
             f"the database {path} was made by a newer jobspool (schema {current}); "
             "start that version, or use another data directory"

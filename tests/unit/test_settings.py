@@ -30,6 +30,8 @@ def test_every_problem_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBSPOOL_POOLSIZE", "3")
+    monkeypatch.setenv("JOBSPOOL_SERVER", "http://127.0.0.1:8000")  # the command line's
+    monkeypatch.setenv("JOBSPOOL_KEY", "secret")
     assert unknown_variables() == ["JOBSPOOL_POOLSIZE"]
 
 

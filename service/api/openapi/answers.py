@@ -242,6 +242,7 @@ class ExecutorState(BaseModel):
 
     model_config = _example(examples.EXECUTOR)
 
+    version: str = Field(description="of jobspool")
     threads: Threads
     queued: int
     oldest_wait_s: float | None

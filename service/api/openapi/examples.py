@@ -92,6 +92,7 @@ JOB_TYPE: Final[dict[str, Any]] = {
 }
 
 EXECUTOR: Final[dict[str, Any]] = {
+    "version": "0.1.0",
     "threads": {"busy": 3, "idle": 13, "not_returned": 0},
     "queued": 120,
     "oldest_wait_s": 4.2,

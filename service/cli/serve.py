@@ -1,4 +1,4 @@
-"""The ``jobspool`` command."""
+"""``jobspool serve``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from typing import Any
 
 import click
 
-from service import __version__
 from service.errors import StartRefused
-from service.settings import load_settings
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="jobspool")
-def main() -> None:
-    """Run batches of jobs over HTTP, on threads, durably."""
-
-
-@main.command()
+@click.command()
 @click.option("--host", help="Address to listen on (default 127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on (default 8000).")
 @click.option("--workers", type=int, help="Worker processes (default 1).")
@@ -37,6 +29,7 @@ def serve(**options: Any) -> None:
     Each option is also a setting: JOBSPOOL_PORT for --port, and so on; the README lists all.
     """
     from service.server import serve as run
+    from service.settings import load_settings
 
     try:
         run(load_settings(**options))

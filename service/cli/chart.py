@@ -1,0 +1,140 @@
+"""Spans of time as rows of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from service.cli.terminal import in_a_line, shortened
+from service.cli.wording import STYLES, duration
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+MOST_NAME = 24
+TICK = 12
+"""Columns from one time on the axis to the next, about."""
+
+
+class Glyphs(NamedTuple):
+    """``busy`` take turns, so that two jobs in a row can be told apart."""
+
+    busy: tuple[str, str]
+    failed: str
+    cancelled: str
+    partly: str
+    idle: str
+
+    @property
+    def sample(self) -> str:
+        return "".join(self.busy) + self.partly + self.idle
+
+
+BLOCKS = Glyphs(busy=("█", "▓"), failed="x", cancelled="-", partly="░", idle=" ")
+LETTERS = Glyphs(busy=("#", "="), failed="x", cancelled="-", partly=".", idle=" ")
+
+
+class Chart:
+    """``columns`` characters for ``total_ms`` of time, behind names of ``indent`` characters."""
+
+    def __init__(self, total_ms: float, *, indent: int, columns: int, glyphs: Glyphs) -> None:
+        self._cell_ms = max(total_ms, 1.0) / columns
+        self._indent = indent
+        self._columns = columns
+        self.glyphs = glyphs
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], *, width: int, glyphs: Glyphs) -> Chart:
+        ends = [_end_ms(span) for thread in document["threads"] for span in thread["spans"]]
+        total_ms = max([*ends, float(document.get("elapsed_s") or 0) * 1000])
+        names = [len(in_a_line(thread["name"])) for thread in document["threads"]]
+        indent = min(MOST_NAME, max([0, *names])) + 1
+        return cls(total_ms, indent=indent, columns=width - indent, glyphs=glyphs)
+
+    def lines(self, threads: Iterable[Mapping[str, Any]]) -> list[Text]:
+        from rich.text import Text
+
+        return [Text(self._axis(), style="dim"), *map(self._line, threads)]
+
+    def _axis(self) -> str:
+        """Round times, each above its column."""
+        step_s = _round_step(self._cell_ms * TICK / 1000)
+        axis, n = " " * self._indent, 0
+        while (column := int(n * step_s * 1000 / self._cell_ms)) <= self._columns - TICK / 2:
+            axis = axis.ljust(self._indent + column) + _moment(n * step_s)
+            n += 1
+        return axis
+
+    def _line(self, thread: Mapping[str, Any]) -> Text:
+        from rich.text import Text
+
+        name = shortened(in_a_line(thread["name"]), self._indent - 1)
+        line = Text(name.ljust(self._indent))
+        for character, style in self.cells(thread["spans"]):
+            line.append(character, style)
+        return line
+
+    def cells(self, spans: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+        """A character and its style for each column."""
+        cells = [(self.glyphs.idle, "")] * self._columns
+        covered = [0.0] * self._columns  # ms of the span that a column shows
+        for n, span in enumerate(sorted(spans, key=lambda span: float(span["start_ms"]))):
+            first, last = self._column(float(span["start_ms"])), self._column(_end_ms(span))
+            for column in range(first, last + 1):
+                share_ms = self._share_ms(column, span)
+                if share_ms > covered[column] or first == last:
+                    covered[column] = share_ms
+                    cells[column] = self._glyph(span, n, share_ms), _style(span)
+            self._label(cells, span, first, last)
+        return cells
+
+    def _column(self, moment_ms: float) -> int:
+        return min(self._columns - 1, max(0, int(moment_ms / self._cell_ms)))
+
+    def _share_ms(self, column: int, span: Mapping[str, Any]) -> float:
+        begin = max(float(span["start_ms"]), column * self._cell_ms)
+        return min(_end_ms(span), (column + 1) * self._cell_ms) - begin
+
+    def _glyph(self, span: Mapping[str, Any], n: int, share_ms: float) -> str:
+        if span["status"] == "failed":
+            return self.glyphs.failed
+        if span["status"] == "cancelled":
+            return self.glyphs.cancelled
+        return self.glyphs.busy[n % 2] if share_ms >= self._cell_ms / 2 else self.glyphs.partly
+
+    def _label(
+        self, cells: list[tuple[str, str]], span: Mapping[str, Any], first: int, last: int
+    ) -> None:
+        """The job's name, where there is room for it and a column on either side."""
+        name = in_a_line(span["custom_id"]) or f"#{span['index']}"
+        if len(name) + 2 <= last - first:
+            style = f"reverse {_style(span)}".strip()
+            for column, character in enumerate(name, first + 1):
+                cells[column] = character, style
+
+
+def _round_step(least_s: float) -> float:
+    """The next of 0.001, 0.002, 0.005, 0.01 … s; of minutes and hours beyond a minute."""
+    for unit_s, factors in ((1.0, _DECADES), (60.0, (1, 2, 5, 10, 30)), (3600.0, (1, 2, 6, 12))):
+        for factor in factors:
+            if factor * unit_s >= least_s:
+                return factor * unit_s
+    return 86_400.0 * ceil(least_s / 86_400)
+
+
+_DECADES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+
+
+def _moment(seconds: float) -> str:
+    return f"{round(seconds, 3):g} s" if seconds < 120 else duration(round(seconds))
+
+
+def _end_ms(span: Mapping[str, Any]) -> float:
+    """A run that has not ended has its end where it was looked at."""
+    end = span["end_ms"]
+    return float(span["start_ms"] if end is None else end)
+
+
+def _style(span: Mapping[str, Any]) -> str:
+    return STYLES.get(span["status"], "")

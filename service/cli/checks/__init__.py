@@ -1,0 +1,1 @@
+"""What ``jobspool doctor`` looks at."""

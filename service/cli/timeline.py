@@ -1,0 +1,94 @@
+"""``jobspool timeline``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.chart import BLOCKS, LETTERS, Chart, Glyphs
+from service.cli.connection import batch_argument, with_client
+from service.cli.statistics import statistics_lines
+from service.cli.terminal import drawing, drawing_width, in_a_line, is_terminal
+from service.cli.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from rich.text import Text
+
+    from service.client import Client
+
+
+@click.command()
+@batch_argument
+@click.option(
+    "--rows", type=click.IntRange(1), default=50, show_default=True, help="Most threads drawn."
+)
+@click.option("--json", "as_json", is_flag=True, help="As the API has it, for scripts.")
+@with_client
+def timeline(client: Client, batch_id: str, rows: int, as_json: bool) -> None:
+    """Draw what each thread did over time, with statistics.
+
+    A row is a thread, scaled to the width of the terminal (or COLUMNS).
+    """
+    document = client.timeline(batch_id)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    console = drawing()
+    width = console.width if is_terminal() else drawing_width()
+    for line in picture(document, width=width, rows=rows, blocks=_has_blocks()):
+        console.print(line, soft_wrap=True)
+
+
+def picture(
+    document: Mapping[str, Any], *, width: int, rows: int, blocks: bool = True
+) -> list[Text]:
+    """The lines to print, none wider than ``width``, which is 40 at least."""
+    from rich.text import Text
+
+    threads = document["threads"]
+    chart = Chart.of(document, width=max(40, width), glyphs=BLOCKS if blocks else LETTERS)
+    lines = [Text(_head(document)), *chart.lines(threads[:rows])]
+    if len(threads) > rows:
+        lines.append(Text(f"… {len(threads)} threads in all (--rows)"))
+    if document.get("truncated"):
+        lines.append(Text("The batch has more jobs than the service puts into one timeline."))
+    lines += map(Text, _legend(threads[:rows], chart.glyphs))
+    lines += map(Text, statistics_lines(document.get("statistics") or {}))
+    for line in lines:
+        line.truncate(max(40, width), overflow="ellipsis")
+    return lines
+
+
+def _head(document: Mapping[str, Any]) -> str:
+    spans = sum(len(thread["spans"]) for thread in document["threads"])
+    concurrency = document.get("concurrency") or {}
+    text = f"{spans} runs on {len(document['threads'])} threads in {duration(_elapsed_s(document))}"
+    if concurrency.get("average") is not None:
+        text += f"; {concurrency['average']:g} at once on average, {concurrency['peak']} at most"
+    return in_a_line(text)
+
+
+def _legend(threads: Sequence[Mapping[str, Any]], glyphs: Glyphs) -> list[str]:
+    """Of what is drawn and does not explain itself."""
+    seen = {span["status"] for thread in threads for span in thread["spans"]}
+    signs = (("failed", glyphs.failed), ("cancelled", glyphs.cancelled))
+    told = ", ".join(f"{sign} {status}" for status, sign in signs if status in seen)
+    return [told] if told else []
+
+
+def _elapsed_s(document: Mapping[str, Any]) -> float:
+    return float(document.get("elapsed_s") or 0.0)
+
+
+def _has_blocks() -> bool:
+    try:
+        BLOCKS.sample.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
