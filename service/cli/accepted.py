@@ -11,6 +11,7 @@ import click
 
 from service.cli.terminal import is_terminal
 from service.cli.watch import watch_to_the_end
+from service.cli.wording import amount
 
 if TYPE_CHECKING:
     from service.client import Batch, Client
@@ -54,8 +55,8 @@ def waiting_options(command: Callable[..., None]) -> Callable[..., None]:
 def announce(batch: Batch) -> None:
     """The id alone for a program (``id=$(jobspool submit urls.txt)``), a sentence for a person."""
     if is_terminal():
-        jobs = "1 job" if batch.counts.total == 1 else f"{batch.counts.total} jobs"
-        click.echo(f"Accepted {jobs} as batch {batch.id}\n  jobspool watch {batch.id}")
+        click.echo(f"Accepted {amount(batch.counts.total, 'job')} as batch {batch.id}")
+        click.echo(f"  jobspool watch {batch.id}")
     else:
         click.echo(batch.id)
     sys.stdout.flush()  # whoever is killed while waiting has told the id

@@ -69,8 +69,8 @@ class Chart:
     def _line(self, thread: Mapping[str, Any]) -> Text:
         from rich.text import Text
 
-        name = shortened(in_a_line(thread["name"]), self._indent - 1)
-        line = Text(name.ljust(self._indent))
+        line = Text(shortened(in_a_line(thread["name"]), self._indent - 1))
+        line.pad_right(self._indent - line.cell_len)
         for character, style in self.cells(thread["spans"]):
             line.append(character, style)
         return line
@@ -107,7 +107,9 @@ class Chart:
         self, cells: list[tuple[str, str]], span: Mapping[str, Any], first: int, last: int
     ) -> None:
         """The job's name, where there is room for it and a column on either side."""
-        name = in_a_line(span["custom_id"]) or f"#{span['index']}"
+        name = in_a_line(span["custom_id"])
+        if not name.isascii() or not name:  # a character may be two columns wide
+            name = f"#{span['index']}"
         if len(name) + 2 <= last - first:
             style = f"reverse {_style(span)}".strip()
             for column, character in enumerate(name, first + 1):

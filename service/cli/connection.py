@@ -105,6 +105,8 @@ def explained(server: str) -> Iterator[None]:
         give_up(f"{server} can't be reached: {_reason(failed)}. Is the service running?", FAILED)
     except JobspoolClientError as error:
         give_up(str(error), FAILED)
+    except ValueError as error:  # what no request can hold: an empty id, an odd key
+        give_up(str(error), USAGE)
 
 
 def _reason(failed: BaseException) -> str:
@@ -140,7 +142,7 @@ def _recent_ids(ctx: click.Context, _parameter: click.Parameter, begun: str) -> 
 
     server = ctx.params.get("server") or LOCAL
     try:
-        newest = islice(Client(server, ctx.params.get("key"), timeout_s=1).batches(), 50)
+        newest = islice(Client(server, ctx.params.get("key"), timeout_s=1).batches(page=50), 50)
         return [batch.id for batch in newest if batch.id.startswith(begun)]
     except JobspoolClientError:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from service.cli.connection import server_options
-from service.cli.terminal import printable
+from service.cli.terminal import drawing, printable
 
 if TYPE_CHECKING:
     from service.cli.checks.check import Check
@@ -99,11 +99,16 @@ def _server_checks(
     yield from check_server(server, key, expected=named or held)
 
 
-def _print(checks: Iterable[Check]) -> None:
+def _print(checks: Collection[Check]) -> None:
+    from rich.text import Text
+
+    console = drawing()
     counts = Counter[str](check.verdict for check in checks)
     for check in checks:
-        verdict = click.style(f"{check.verdict:<4}", COLOURS[check.verdict])
-        click.echo(f"{verdict}  {check.name:<11}  {printable(check.found)}")
+        line = Text(f"{check.verdict:<4}", COLOURS[check.verdict])
+        line.append(f"  {check.name:<11}  {printable(check.found)}", "default")
         if check.advice:
-            click.echo(f"{'':<19}{printable(check.advice)}")
-    click.echo(", ".join(f"{counts[verdict]} {verdict}" for verdict in COLOURS if counts[verdict]))
+            line.append(f"\n{'':<19}{printable(check.advice)}", "default")
+        console.print(line, soft_wrap=True)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in COLOURS if counts[verdict])
+    console.print(told, soft_wrap=True)

@@ -43,7 +43,7 @@ def ls(client: Client, limit: int, as_json: bool, labels: tuple[str, ...], **wan
     seconds, time of creation, name, labels.
     """
     pairs = dict(name_and_value(text) for text in labels)
-    found = list(islice(client.batches(label=pairs, **wanted), limit))
+    found = list(islice(client.batches(label=pairs, page=min(limit, 1000), **wanted), limit))
     if as_json:
         click.echo(json.dumps([batch.raw for batch in found], indent=2))
     elif is_terminal():
@@ -80,7 +80,9 @@ def table(batches: Sequence[Batch], now: datetime) -> Table:
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    drawn.add_column("ID", no_wrap=True, min_width=max((len(batch.id) for batch in batches), default=2))
+    drawn.add_column(
+        "ID", no_wrap=True, min_width=max((len(batch.id) for batch in batches), default=2)
+    )
     drawn.add_column("STATE", no_wrap=True, min_width=9)
     for name in ("DONE", "TOOK", "AGE"):
         drawn.add_column(name, no_wrap=True, justify="right", min_width=4)

@@ -42,9 +42,9 @@ def results(
     if output:
         _save(FORMATS[wanted or "ndjson"](lines), output)
     elif wanted or not is_terminal():
-        _print(FORMATS[wanted or "ndjson"](lines))
+        _print(FORMATS[wanted or "ndjson"](lines), at_once=follow)
     else:
-        _print(overview(lines, drawing_width()))
+        _print(overview(lines, drawing_width()), at_once=follow)
 
 
 def _format_of(path: Path) -> str:
@@ -62,6 +62,8 @@ def _save(pieces: Iterator[str], path: Path) -> None:
         give_up(f"{path} can't be written: {error.strerror}", FAILED)
 
 
-def _print(pieces: Iterator[str]) -> None:
+def _print(pieces: Iterator[str], *, at_once: bool) -> None:
     for piece in pieces:
         sys.stdout.write(piece)
+        if at_once:
+            sys.stdout.flush()

@@ -32,9 +32,9 @@ def show(client: Client, batch_id: str, as_json: bool) -> None:
     batch = client.batch(batch_id)
     _say(batch.raw, facts_of_batch(batch), as_json)
     if batch.counts.failed and not as_json:
-        failed = islice(client.jobs(batch_id, status="failed"), FAILURES_SHOWN)
+        pages = client.jobs(batch_id, status="failed", page=FAILURES_SHOWN)
         click.echo("failed jobs")
-        for job in failed:
+        for job in islice(pages, FAILURES_SHOWN):
             click.echo("  " + _cut(failure(job), 2))
         if batch.counts.failed > FAILURES_SHOWN:
             click.echo(f"  and {batch.counts.failed - FAILURES_SHOWN} more")

@@ -34,7 +34,10 @@ def in_a_line(text: Any) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+    """The text in at most so many columns; Chinese takes two of them for each character."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:

@@ -12,7 +12,7 @@ from service.cli.chart import BLOCKS, LETTERS, Chart, Glyphs
 from service.cli.connection import batch_argument, with_client
 from service.cli.statistics import statistics_lines
 from service.cli.terminal import drawing, drawing_width, in_a_line, is_terminal
-from service.cli.wording import duration
+from service.cli.wording import amount, duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,9 @@ def picture(
 def _head(document: Mapping[str, Any]) -> str:
     spans = sum(len(thread["spans"]) for thread in document["threads"])
     concurrency = document.get("concurrency") or {}
-    text = f"{spans} runs on {len(document['threads'])} threads in {duration(_elapsed_s(document))}"
+    threads = amount(len(document["threads"]), "thread")
+    elapsed = duration(float(document.get("elapsed_s") or 0.0))
+    text = f"{amount(spans, 'run')} on {threads} in {elapsed}"
     if concurrency.get("average") is not None:
         text += f"; {concurrency['average']:g} at once on average, {concurrency['peak']} at most"
     return in_a_line(text)
@@ -80,10 +82,6 @@ def _legend(threads: Sequence[Mapping[str, Any]], glyphs: Glyphs) -> list[str]:
     signs = (("failed", glyphs.failed), ("cancelled", glyphs.cancelled))
     told = ", ".join(f"{sign} {status}" for status, sign in signs if status in seen)
     return [told] if told else []
-
-
-def _elapsed_s(document: Mapping[str, Any]) -> float:
-    return float(document.get("elapsed_s") or 0.0)
 
 
 def _has_blocks() -> bool:

@@ -14,7 +14,7 @@ from service.client.body import Body, Source, dumps
 from service.client.errors import JobspoolClientError, NotFound
 from service.client.following import ConsoleStream, ResultStream, resumed
 from service.client.options import Options, as_json, as_query, label_query
-from service.client.pages import items
+from service.client.pages import PAGE, items
 from service.client.paths import BATCHES, batch_path, job_path
 from service.client.problem import shaped
 from service.client.results import exported
@@ -217,19 +217,21 @@ class Client(AbstractContextManager["Client"]):
         name: str | None = None,
         label: str | Mapping[str, str] | None = None,
         created_after: datetime | str | None = None,
+        page: int = PAGE,
     ) -> Iterator[Batch]:
         """All batches that fit, newest first. ``label`` is ``"name=value"``, or a dict of which
-        a batch has to have all; ``created_after`` has a time zone."""
+        a batch has to have all; ``created_after`` has a time zone. Who reads only the first few
+        asks for smaller pages than 1,000."""
         query = _given(
             status=status, outcome=outcome, name=name, created_after=_text(created_after)
         )
         query += [("label", label)] if isinstance(label, str) else label_query(label or {})
-        return (shaped(Batch.of, raw) for raw in items(self._transport, BATCHES, query))
+        return (shaped(Batch.of, raw) for raw in items(self._transport, BATCHES, query, page))
 
-    def jobs(self, batch_id: str, status: str | None = None) -> Iterator[Job]:
+    def jobs(self, batch_id: str, status: str | None = None, *, page: int = PAGE) -> Iterator[Job]:
         """The batch's jobs with their params and attempts, in submission order."""
         path = f"{batch_path(batch_id)}/jobs"
-        found = items(self._transport, path, _given(status=status))
+        found = items(self._transport, path, _given(status=status), page)
         return (shaped(Job.of, raw) for raw in found)
 
     def job(self, job_id: str) -> Job:

@@ -13,13 +13,15 @@ from service.client.transport import Ask, Transport
 PAGE = 1_000
 
 
-def items(transport: Transport, path: str, query: list[tuple[str, str]]) -> Iterator[Any]:
-    """The items of all pages, as JSON.
+def items(
+    transport: Transport, path: str, query: list[tuple[str, str]], limit: int = PAGE
+) -> Iterator[Any]:
+    """The items of all pages, as JSON. Each page holds at most ``limit``.
 
     Of ``next`` only the cursor is taken: a link could name another host than ours, or lack the
     prefix under which a proxy shows the service.
     """
-    query = [*query, ("limit", str(PAGE))]
+    query = [*query, ("limit", str(limit))]
     more: list[tuple[str, str]] = []
     while True:
         page = transport.json(Ask("GET", path, query + more))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server, free_port
+from tests.support.server import COMMAND, Server, free_port
 from tests.support.site import Site
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -34,9 +35,11 @@ def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Si
     script = script.replace("8901", str(pages))
     for stranger in ("https://example.com", "https://www.python.org"):
         script = script.replace(stranger, f"{site.url}/")
+    path = f"{COMMAND.parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         capture_output=True, text=True, timeout=90, cwd=server.folder, check=False,
+        env={**server.environment, "PATH": path, "JOBSPOOL_SERVER": server.url},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "internal" not in done.stdout
@@ -49,6 +52,8 @@ def test_every_block_runs_as_pasted(make_server: Callable[..., Server], site: Si
     assert re.search(r"^Python: module heapq has [1-9]\d* links", done.stdout, re.MULTILINE)
     (anchors,) = server.results(f"/v1/batches/{server.get('/v1/batches')['items'][0]['id']}")
     assert "-dumps" in anchors["result"]["selected"]["anchors"]
+    assert batches["nightly"]["outcome"] == "succeeded"
+    assert len((server.folder / "results.csv").read_text().splitlines()) == 1001
 
 
 def test_the_python_of_the_client_runs_as_pasted(server: Server) -> None:

@@ -6,12 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from service.cli import COMMANDS, main
 from service.cli.sources import format_of, quick_jobs
+from service.client import Client, Result, StreamCut
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -37,6 +40,8 @@ def test_every_command_has_help(command: str) -> None:
         (["submit", "/nowhere/urls.txt"], "/nowhere/urls.txt can't be read: No such file"),
         (["results", "x", "-o", "out.txt"], "none of the suffixes .ndjson, .jsonl, .csv, .json"),
         (["ls", "--server", "localhost:8000"], "base_url must be like"),
+        (["show", ""], "jobspool: the id is empty"),
+        (["submit", "--numbers", "1", "--idempotency-key", "é"], "printable ASCII"),
         (["watch"], "Missing argument 'ID'"),
         (["nonsense"], "No such command"),
     ],
@@ -68,6 +73,20 @@ def test_a_service_that_is_not_there_is_exit_code_1_and_one_sentence(
     assert error == (
         f"jobspool: {url} can't be reached: Connection refused. Is the service running?"
     )
+
+
+def test_results_that_are_cut_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object, **__: object) -> Iterator[Result]:
+        raw = {"seq": 1, "index": 0, "custom_id": None, "job_id": "b.0", "type": "letters"}
+        yield Result.of({**raw, "status": "succeeded", "error": None, "result": None})
+        raise StreamCut("the last line of the stream is not whole")
+
+    monkeypatch.setattr(Client, "results", cut)
+    code, text = run("results", "b", "-o", str(tmp_path / "out.csv"))
+    assert (code, text) == (1, "jobspool: cut off: the last line of the stream is not whole\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_suffix_tells_what_a_file_holds() -> None:

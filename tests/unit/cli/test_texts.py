@@ -19,6 +19,7 @@ def test_control_characters_are_shown_and_not_obeyed() -> None:
 def test_what_is_too_long_says_that_it_was_cut() -> None:
     assert shortened("abcdef", 6) == "abcdef"
     assert shortened("abcdefg", 6) == "abcde…"
+    assert shortened("漢字漢字", 6) == "漢字 …"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ def test_a_name_that_drives_terminals_is_shown_and_not_obeyed() -> None:
     assert "\\x1b[31m" in text
 
 
+def test_wide_characters_do_not_move_the_row() -> None:
+    drawn = picture(document(漢字=[span(0, 0, 9000, custom_id="漢" * 5)]), width=60, rows=9)
+    assert drawn[2].cell_len == 60
+    assert "#0" in drawn[2].plain
+
+
 def test_a_run_that_has_not_ended_and_a_batch_that_has_not_begun() -> None:
     assert "░" in lines(document(t=[span(0, 0, None, status="running")]))[2]
     empty = {**document(), "elapsed_s": None, "statistics": {}, "concurrency": {}}
