@@ -140,9 +140,10 @@ def _recent_ids(ctx: click.Context, _parameter: click.Parameter, begun: str) -> 
 
     from service.client import Client, JobspoolClientError
 
-    server = ctx.params.get("server") or LOCAL
+    server, key = ctx.params.get("server") or LOCAL, ctx.params.get("key")
     try:
-        newest = islice(Client(server, ctx.params.get("key"), timeout_s=1).batches(page=50), 50)
-        return [batch.id for batch in newest if batch.id.startswith(begun)]
-    except JobspoolClientError:
+        with Client(server, key, timeout_s=1, retries=0) as client:
+            newest = islice(client.batches(page=50), 50)
+            return [batch.id for batch in newest if batch.id.startswith(begun)]
+    except (JobspoolClientError, ValueError):
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,15 @@ def doctor(
     Run it with the environment, the user and the directory of the service. It changes nothing.
     The exit code is 1 if a check fails.
     """
+    from service.cli.checks.machine import check_clock
+    from service.cli.checks.versions import check_versions
+
     named = ctx.get_parameter_source("server") is not ParameterSource.DEFAULT
-    checks = [*local_checks(data_dir), *_server_checks(data_dir, server, key, named=named)]
+    settings, valid = _settings(data_dir)
+    checks = [*check_versions(), check_clock(), valid]
+    if settings:
+        checks += _settings_checks(settings)
+    checks += _server_checks(settings, server, key, named=named)
     if as_json:
         click.echo(json.dumps([check._asdict() for check in checks], indent=2))
     else:
@@ -44,59 +51,47 @@ def doctor(
     sys.exit(any(check.verdict == "fail" for check in checks))
 
 
-def local_checks(data_dir: str | None) -> Iterator[Check]:
+def _settings(data_dir: str | None) -> tuple[Settings | None, Check]:
+    """None if they are not valid."""
     from service.cli.checks.check import Check
-    from service.cli.checks.data import check_database, check_directory
-    from service.cli.checks.machine import check_clock, check_limits
-    from service.cli.checks.versions import check_versions
-    from service.errors import SettingsInvalid
-
-    yield from check_versions()
-    yield check_clock()
-    try:
-        settings = _settings(data_dir)
-    except SettingsInvalid as invalid:
-        yield Check("settings", "fail", invalid.detail, "Correct them in the environment.")
-        return
-    yield _settings_check()
-    yield from check_limits(settings)
-    directory = check_directory(settings.data_dir)
-    yield from directory
-    if directory[0].verdict == "ok":
-        yield from check_database(settings.database_path)
-
-
-def _settings(data_dir: str | None) -> Settings:
     from service.composition import fetch_policy
-    from service.settings import load_settings
+    from service.errors import StartRefused
+    from service.settings import load_settings, unknown_variables
 
-    settings = load_settings(data_dir=data_dir)
-    fetch_policy(settings)
-    return settings
-
-
-def _settings_check() -> Check:
-    from service.cli.checks.check import Check
-    from service.settings import unknown_variables
-
+    try:
+        settings = load_settings(data_dir=data_dir)
+        fetch_policy(settings)
+    except StartRefused as refused:
+        return None, Check("settings", "fail", refused.detail, "Correct them in the environment.")
     unknown = unknown_variables()
     if unknown:
-        return Check("settings", "warn", f"{', '.join(unknown)}: no such settings", "Misspelt?")
-    return Check("settings", "ok", "valid")
+        found = f"{', '.join(unknown)}: no such settings"
+        return settings, Check("settings", "warn", found, "Misspelt?")
+    return settings, Check("settings", "ok", "valid")
+
+
+def _settings_checks(settings: Settings) -> list[Check]:
+    """Those of what the settings ask for."""
+    from service.cli.checks.data import check_database, check_directory
+    from service.cli.checks.machine import check_limits
+
+    directory = check_directory(settings.data_dir)
+    usable = directory[0].verdict == "ok"
+    database = check_database(settings.database_path) if usable else []
+    return [*check_limits(settings), *directory, *database]
 
 
 def _server_checks(
-    data_dir: str | None, server: str, key: str | None, *, named: bool
-) -> Iterator[Check]:
+    settings: Settings | None, server: str, key: str | None, *, named: bool
+) -> list[Check]:
     """A service that is named, or that holds the directory, is expected to answer."""
     from service.cli.checks.server import check_server
     from service.datadir import holder_of
-    from service.errors import SettingsInvalid
 
     held = False
-    with suppress(OSError, SettingsInvalid):
-        held = holder_of(_settings(data_dir).data_dir) is not None
-    yield from check_server(server, key, expected=named or held)
+    with suppress(OSError):
+        held = settings is not None and holder_of(settings.data_dir) is not None
+    return check_server(server, key, expected=named or held)
 
 
 def _print(checks: Collection[Check]) -> None:

@@ -33,10 +33,12 @@ def document_of(file: BinaryIO, name: str) -> dict[str, Any]:
     """A whole batch. Ends the command if the file holds no JSON object with its jobs."""
     try:
         document = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         give_up(f"{name} is not JSON: {error}", USAGE)
-    if not isinstance(document, dict) or "jobs" not in document:
+    if not isinstance(document, dict) or not isinstance(document.get("jobs"), list):
         give_up(f'{name} must hold a JSON object like {{"jobs": […]}}', USAGE)
+    if not isinstance(document.setdefault("defaults", {}), dict):
+        give_up(f"{name}: defaults must be a JSON object", USAGE)
     return document
 
 

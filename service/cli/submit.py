@@ -116,11 +116,8 @@ def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     labels = dict(name_and_value(text) for text in options.pop("labels"))
     chosen = {name: value for name, value in options.items() if value is not None}
     defaults = {name: chosen.pop(name) for name in DEFAULTS if name in chosen}
-    return (
-        chosen
-        | ({"labels": labels} if labels else {})
-        | ({"defaults": defaults} if defaults else {})
-    )
+    groups = {"labels": labels, "defaults": defaults}
+    return {**chosen, **{name: group for name, group in groups.items() if group}}
 
 
 def _submit_file(client: Client, file: str, wanted: str, chosen: dict[str, Any]) -> Batch:
@@ -130,5 +127,5 @@ def _submit_file(client: Client, file: str, wanted: str, chosen: dict[str, Any])
         if wanted == "ndjson":
             return client.submit_ndjson(lines, **chosen)
         document = document_of(lines, file)
-    defaults = {**document.pop("defaults", {}), **chosen.pop("defaults", {})}
+    defaults = {**document["defaults"], **chosen.pop("defaults", {})}
     return client.submit(**{**document, **chosen, "defaults": defaults})

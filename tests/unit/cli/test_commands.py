@@ -53,7 +53,12 @@ def test_a_misuse_is_explained_with_exit_code_2(arguments: list[str], why: str) 
 
 
 def test_a_document_that_is_no_batch_is_refused_before_it_is_sent() -> None:
-    for text, why in (("[1]", "must hold a JSON object"), ("{", "is not JSON")):
+    for text, why in (
+        ("[1]", "must hold a JSON object"),
+        ('{"jobs": {}}', "must hold a JSON object"),
+        ('{"jobs": [], "defaults": 5}', "defaults must be a JSON object"),
+        ("{", "is not JSON"),
+    ):
         done = CliRunner().invoke(main, ["submit", "-", "--format", "json"], input=text)
         assert done.exit_code == 2
         assert why in done.output

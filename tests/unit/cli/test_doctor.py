@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.cli.doctor._server_checks", lambda *_, **__: iter(()))
+    monkeypatch.setattr("service.cli.doctor._server_checks", lambda *_, **__: [])
 
 
 def test_a_sound_directory_passes_and_is_left_as_it_was(folder: Path) -> None:
