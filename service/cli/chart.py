@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,45 +18,42 @@ TICK = 12
 """Columns from one time on the axis to the next, about."""
 
 
+Spans = Sequence[Mapping[str, Any]]
+
+
 class Glyphs(NamedTuple):
     """``busy`` take turns, so that two jobs in a row can be told apart."""
 
     busy: tuple[str, str]
-    failed: str
-    cancelled: str
     partly: str
-    idle: str
+    idle: str = " "
 
     @property
     def sample(self) -> str:
         return "".join(self.busy) + self.partly + self.idle
 
 
-BLOCKS = Glyphs(busy=("█", "▓"), failed="x", cancelled="-", partly="░", idle=" ")
-LETTERS = Glyphs(busy=("#", "="), failed="x", cancelled="-", partly=".", idle=" ")
+BLOCKS = Glyphs(busy=("█", "▓"), partly="░")
+LETTERS = Glyphs(busy=("#", "="), partly=".")
+
+BAD = {"failed": "x", "crashed": "!", "cancelled": "-", "handed_back": "<"}
+"""Drawn instead of a glyph, so that it is seen without colours too."""
 
 
 class Chart:
     """``columns`` characters for ``total_ms`` of time, behind names of ``indent`` characters."""
 
-    def __init__(self, total_ms: float, *, indent: int, columns: int, glyphs: Glyphs) -> None:
-        self._cell_ms = max(total_ms, 1.0) / columns
+    def __init__(self, end_ms: float, *, indent: int, columns: int, glyphs: Glyphs) -> None:
+        self._end_ms = end_ms
+        self._cell_ms = max(end_ms, 1.0) / columns
         self._indent = indent
         self._columns = columns
-        self.glyphs = glyphs
+        self._glyphs = glyphs
 
-    @classmethod
-    def of(cls, document: Mapping[str, Any], *, width: int, glyphs: Glyphs) -> Chart:
-        ends = [_end_ms(span) for thread in document["threads"] for span in thread["spans"]]
-        total_ms = max([*ends, float(document.get("elapsed_s") or 0) * 1000])
-        names = [len(in_a_line(thread["name"])) for thread in document["threads"]]
-        indent = min(MOST_NAME, max([0, *names])) + 1
-        return cls(total_ms, indent=indent, columns=width - indent, glyphs=glyphs)
-
-    def lines(self, threads: Iterable[Mapping[str, Any]]) -> list[Text]:
+    def lines(self, rows: Iterable[tuple[str, Spans]]) -> list[Text]:
         from rich.text import Text
 
-        return [Text(self._axis(), style="dim"), *map(self._line, threads)]
+        return [Text(self._axis(), style="dim"), *starmap(self._line, rows)]
 
     def _axis(self) -> str:
         """Round times, each above its column."""
@@ -66,21 +64,21 @@ class Chart:
             n += 1
         return axis
 
-    def _line(self, thread: Mapping[str, Any]) -> Text:
+    def _line(self, name: str, spans: Spans) -> Text:
         from rich.text import Text
 
-        line = Text(shortened(in_a_line(thread["name"]), self._indent - 1))
+        line = Text(shortened(name, self._indent - 1))
         line.pad_right(self._indent - line.cell_len)
-        for character, style in self.cells(thread["spans"]):
+        for character, style in self._cells(spans):
             line.append(character, style)
         return line
 
-    def cells(self, spans: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    def _cells(self, spans: Spans) -> list[tuple[str, str]]:
         """A character and its style for each column."""
-        cells = [(self.glyphs.idle, "")] * self._columns
+        cells = [(self._glyphs.idle, "")] * self._columns
         covered = [0.0] * self._columns  # ms of the span that a column shows
         for n, span in enumerate(sorted(spans, key=lambda span: float(span["start_ms"]))):
-            first, last = self._column(float(span["start_ms"])), self._column(_end_ms(span))
+            first, last = self._column(float(span["start_ms"])), self._column(self._end_of(span))
             for column in range(first, last + 1):
                 share_ms = self._share_ms(column, span)
                 if share_ms > covered[column] or first == last:
@@ -92,16 +90,18 @@ class Chart:
     def _column(self, moment_ms: float) -> int:
         return min(self._columns - 1, max(0, int(moment_ms / self._cell_ms)))
 
+    def _end_of(self, span: Mapping[str, Any]) -> float:
+        """What has not ended reaches to the end of the chart, which is now."""
+        return self._end_ms if span["end_ms"] is None else float(span["end_ms"])
+
     def _share_ms(self, column: int, span: Mapping[str, Any]) -> float:
         begin = max(float(span["start_ms"]), column * self._cell_ms)
-        return min(_end_ms(span), (column + 1) * self._cell_ms) - begin
+        return min(self._end_of(span), (column + 1) * self._cell_ms) - begin
 
     def _glyph(self, span: Mapping[str, Any], n: int, share_ms: float) -> str:
-        if span["status"] == "failed":
-            return self.glyphs.failed
-        if span["status"] == "cancelled":
-            return self.glyphs.cancelled
-        return self.glyphs.busy[n % 2] if share_ms >= self._cell_ms / 2 else self.glyphs.partly
+        if span["status"] in BAD:
+            return BAD[span["status"]]
+        return self._glyphs.busy[n % 2] if share_ms >= self._cell_ms / 2 else self._glyphs.partly
 
     def _label(
         self, cells: list[tuple[str, str]], span: Mapping[str, Any], first: int, last: int
@@ -132,10 +132,26 @@ def _moment(seconds: float) -> str:
     return f"{round(seconds, 3):g} s" if seconds < 120 else duration(round(seconds))
 
 
-def _end_ms(span: Mapping[str, Any]) -> float:
-    """A run that has not ended has its end where it was looked at."""
-    end = span["end_ms"]
-    return float(span["start_ms"] if end is None else end)
+def chart_of(document: Mapping[str, Any], *, width: int, glyphs: Glyphs) -> Chart:
+    """As long as the batch took until now, since it was submitted."""
+    spans = [span for thread in document["threads"] for span in thread["spans"]]
+    ends = [float(span["end_ms"]) for span in spans if span["end_ms"] is not None]
+    first_ms = min((float(span["start_ms"]) for span in spans), default=0.0)
+    now_ms = first_ms + 1000 * float(document["elapsed_s"] or 0)
+    names = [len(name) for name, _ in rows_of(document)]
+    indent = min(MOST_NAME, max([0, *names])) + 1
+    return Chart(max([now_ms, *ends]), indent=indent, columns=width - indent, glyphs=glyphs)
+
+
+def rows_of(document: Mapping[str, Any]) -> list[tuple[str, Spans]]:
+    """Names and spans; threads of several processes may have the same names."""
+    threads = document["threads"]
+    several = len({thread.get("process") for thread in threads}) > 1
+    return [
+        (in_a_line(f"{thread['process']}/{thread['name']}" if several else thread["name"]),
+         thread["spans"])
+        for thread in threads
+    ]  # fmt: skip
 
 
 def _style(span: Mapping[str, Any]) -> str:

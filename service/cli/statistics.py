@@ -31,14 +31,10 @@ def _cells(texts: Iterable[str]) -> str:
 
 
 def _title(name: str) -> str:
-    if not name.endswith("_per_s"):
-        name = name.removesuffix("_ms").removesuffix("_s")
-    return in_a_line(name.replace("_", " "))
+    return in_a_line(name.removesuffix("_ms").replace("_", " "))
 
 
 def _value(name: str, value: Any) -> str:
     if not isinstance(value, int | float):
         return in_a_line(value) or "-"
-    if name.endswith("_ms"):
-        return duration(value / 1000)
-    return duration(value) if name.endswith("_s") and not name.endswith("_per_s") else f"{value:g}"
+    return duration(value / 1000) if name.endswith("_ms") else f"{value:g}"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.chart import BLOCKS, LETTERS, Chart, Glyphs
+from service.cli.chart import BAD, BLOCKS, LETTERS, Spans, chart_of, rows_of
 from service.cli.connection import batch_argument, with_client
 from service.cli.statistics import statistics_lines
-from service.cli.terminal import drawing, drawing_width, in_a_line, is_terminal
+from service.cli.terminal import drawing, drawing_width, is_terminal
 from service.cli.wording import amount, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from rich.text import Text
@@ -51,37 +51,34 @@ def picture(
     """The lines to print, none wider than ``width``, which is 40 at least."""
     from rich.text import Text
 
-    threads = document["threads"]
-    chart = Chart.of(document, width=max(40, width), glyphs=BLOCKS if blocks else LETTERS)
-    lines = [Text(_head(document)), *chart.lines(threads[:rows])]
-    if len(threads) > rows:
-        lines.append(Text(f"… {len(threads)} threads in all (--rows)"))
-    if document.get("truncated"):
-        lines.append(Text("The batch has more jobs than the service puts into one timeline."))
-    lines += map(Text, _legend(threads[:rows], chart.glyphs))
-    lines += map(Text, statistics_lines(document.get("statistics") or {}))
+    width, drawn = max(40, width), rows_of(document)
+    chart = chart_of(document, width=width, glyphs=BLOCKS if blocks else LETTERS)
+    lines = [Text(_head(document)), *chart.lines(drawn[:rows]), *map(Text, _legend(drawn[:rows]))]
+    if len(drawn) > rows:
+        lines.append(Text(f"… {len(drawn)} threads in all (--rows)"))
+    if document["truncated"]:
+        lines.append(Text("The batch has more runs than the service puts into one timeline."))
+    lines += map(Text, statistics_lines(document["statistics"]))
     for line in lines:
-        line.truncate(max(40, width), overflow="ellipsis")
+        line.truncate(width, overflow="ellipsis")
     return lines
 
 
 def _head(document: Mapping[str, Any]) -> str:
     spans = sum(len(thread["spans"]) for thread in document["threads"])
-    concurrency = document.get("concurrency") or {}
     threads = amount(len(document["threads"]), "thread")
-    elapsed = duration(float(document.get("elapsed_s") or 0.0))
-    text = f"{amount(spans, 'run')} on {threads} in {elapsed}"
-    if concurrency.get("average") is not None:
+    text = f"{amount(spans, 'run')} on {threads} in {duration(document['elapsed_s'] or 0.0)}"
+    concurrency = document["concurrency"]
+    if concurrency["average"] is not None:
         text += f"; {concurrency['average']:g} at once on average, {concurrency['peak']} at most"
-    return in_a_line(text)
+    return text
 
 
-def _legend(threads: Sequence[Mapping[str, Any]], glyphs: Glyphs) -> list[str]:
+def _legend(rows: list[tuple[str, Spans]]) -> list[str]:
     """Of what is drawn and does not explain itself."""
-    seen = {span["status"] for thread in threads for span in thread["spans"]}
-    signs = (("failed", glyphs.failed), ("cancelled", glyphs.cancelled))
-    told = ", ".join(f"{sign} {status}" for status, sign in signs if status in seen)
-    return [told] if told else []
+    seen = {span["status"] for _, spans in rows for span in spans}
+    told = ", ".join(f"{sign} {status}" for status, sign in BAD.items() if status in seen)
+    return [told.replace("_", " ")] if told else []
 
 
 def _has_blocks() -> bool:

@@ -18,6 +18,8 @@ STYLES = {
     "cancelling": "yellow",
     "running": "cyan",
     "queued": "dim",
+    "crashed": "red",
+    "handed_back": "yellow",
 }
 
 

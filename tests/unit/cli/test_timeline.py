@@ -10,7 +10,7 @@ from service.cli.timeline import picture
 def span(index: int, start_ms: float, end_ms: float | None, **changes: Any) -> dict[str, Any]:
     return {
         "job_id": f"b.{index}", "index": index, "custom_id": None, "type": "numbers",
-        "attempt": 1, "status": "succeeded", "queued_ms": 0, "start_ms": start_ms,
+        "attempt": 1, "status": "succeeded", "error": None, "queued_ms": 0, "start_ms": start_ms,
         "end_ms": end_ms, "cpu_ms": 1.0, **changes,
     }  # fmt: skip
 
@@ -22,9 +22,12 @@ def document(**threads: list[dict[str, Any]]) -> dict[str, Any]:
         "origin_at": "2026-01-31T12:00:00.000Z",
         "elapsed_s": 10.0,
         "concurrency": {"average": 1.5, "peak": 2, "cpu_parallelism": 0.1},
-        "threads": [{"name": name, "spans": spans} for name, spans in threads.items()],
-        "statistics": {"queue_wait_ms": spread, "run_ms": spread, "jobs_per_s": 0.4},
+        "threads": [
+            {"name": name, "process": 1, "spans": spans} for name, spans in threads.items()
+        ],
+        "statistics": {"attempts": 3, "queue_wait_ms": spread, "run_ms": spread, "cpu_ms": None},
         "truncated": False,
+        "next": None,
     }
 
 
@@ -48,7 +51,8 @@ def test_a_row_a_thread_with_its_jobs_to_scale() -> None:
     assert drawn[5].split() == ["mean", "p50", "p95", "max"]
     assert "1.20 s" in drawn[6]
     assert drawn[6].startswith("queue wait")
-    assert drawn[8].split() == ["jobs", "per", "s", "0.4"]
+    assert drawn[8].split() == ["attempts", "3"]
+    assert len(drawn) == 9
 
 
 @pytest.mark.parametrize("width", [1, 40, 80, 300])
@@ -74,10 +78,26 @@ def test_wide_characters_do_not_move_the_row() -> None:
     assert "#0" in drawn[2].plain
 
 
-def test_a_run_that_has_not_ended_and_a_batch_that_has_not_begun() -> None:
-    assert "░" in lines(document(t=[span(0, 0, None, status="running")]))[2]
-    empty = {**document(), "elapsed_s": None, "statistics": {}, "concurrency": {}}
+def test_what_runs_still_reaches_to_now_and_what_has_not_begun_is_empty() -> None:
+    running = document(t=[span(0, 5000, None, status="running")])
+    assert lines({**running, "elapsed_s": 5.0}, width=42)[2] == "t " + " " * 20 + "█#0" + "█" * 17
+    nothing = {"average": None, "peak": 0, "cpu_parallelism": None}
+    empty = {**document(), "elapsed_s": None, "statistics": {}, "concurrency": nothing}
     assert lines(empty)[0] == "0 runs on 0 threads in 0.00 s"
+
+
+def test_what_went_wrong_is_seen_without_colours_and_explained() -> None:
+    ways = ("failed", "crashed", "cancelled", "handed_back")
+    spans = [span(n, 2000 * n, 2000 * n + 600, status=way) for n, way in enumerate(ways)]
+    drawn = lines(document(t=spans), width=52)
+    assert drawn[2].split() == ["t", "xxx", "!!!", "---", "<<<"]
+    assert drawn[3] == "x failed, ! crashed, - cancelled, < handed back"
+
+
+def test_threads_of_one_name_in_two_processes_can_be_told_apart() -> None:
+    given = document(pool_0=[span(0, 0, 10)])
+    given["threads"] += [{**given["threads"][0], "process": 2}]
+    assert [text.split()[0] for text in lines(given)[2:4]] == ["1/pool_0", "2/pool_0"]
 
 
 def test_without_block_characters_it_is_drawn_in_ascii() -> None:
@@ -90,4 +110,4 @@ def test_rows_that_are_not_drawn_are_told_of() -> None:
     texts = [text.plain for text in picture(many, width=60, rows=2)]
     assert "… 5 threads in all (--rows)" in texts
     cut = [text.plain for text in picture({**many, "truncated": True}, width=60, rows=9)]
-    assert any("more jobs than" in text for text in cut)
+    assert any("more runs than" in text for text in cut)
