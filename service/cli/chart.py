@@ -17,7 +17,6 @@ MOST_NAME = 24
 TICK = 12
 """Columns from one time on the axis to the next, about."""
 
-
 Spans = Sequence[Mapping[str, Any]]
 
 
@@ -41,7 +40,7 @@ BAD = {"failed": "x", "crashed": "!", "cancelled": "-", "handed_back": "<"}
 
 
 class Chart:
-    """``columns`` characters for ``total_ms`` of time, behind names of ``indent`` characters."""
+    """``columns`` characters for ``end_ms`` of time, behind names of ``indent`` characters."""
 
     def __init__(self, end_ms: float, *, indent: int, columns: int, glyphs: Glyphs) -> None:
         self._end_ms = end_ms
@@ -76,13 +75,15 @@ class Chart:
     def _cells(self, spans: Spans) -> list[tuple[str, str]]:
         """A character and its style for each column."""
         cells = [(self._glyphs.idle, "")] * self._columns
-        covered = [0.0] * self._columns  # ms of the span that a column shows
+        weights = [0.0] * self._columns  # of the span that a column shows
         for n, span in enumerate(sorted(spans, key=lambda span: float(span["start_ms"]))):
             first, last = self._column(float(span["start_ms"])), self._column(self._end_of(span))
             for column in range(first, last + 1):
                 share_ms = self._share_ms(column, span)
-                if share_ms > covered[column] or first == last:
-                    covered[column] = share_ms
+                # what went wrong is not hidden by what went right
+                weight = share_ms + (self._cell_ms if span["status"] in BAD else 0)
+                if weight >= weights[column] and (share_ms > 0 or first == last):
+                    weights[column] = weight
                     cells[column] = self._glyph(span, n, share_ms), _style(span)
             self._label(cells, span, first, last)
         return cells

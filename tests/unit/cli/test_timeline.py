@@ -94,6 +94,12 @@ def test_what_went_wrong_is_seen_without_colours_and_explained() -> None:
     assert drawn[3] == "x failed, ! crashed, - cancelled, < handed back"
 
 
+def test_a_failure_of_no_length_is_seen_among_a_thousand() -> None:
+    spans = [span(n, n * 10, n * 10 + 9) for n in range(1000)]
+    spans[500] = span(500, 5000, 5000, status="failed")
+    assert lines(document(t=spans))[2].count("x") == 1
+
+
 def test_threads_of_one_name_in_two_processes_can_be_told_apart() -> None:
     given = document(pool_0=[span(0, 0, 10)])
     given["threads"] += [{**given["threads"][0], "process": 2}]
