@@ -79,7 +79,7 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
             os.fchmod(part.fileno(), _mode_of(target))
             Path(part.name).replace(target)
         except BaseException:
-            Path(part.name).unlink()
+            Path(part.name).unlink(missing_ok=True)
             raise
 
 
