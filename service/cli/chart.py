@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import starmap
+from itertools import groupby, starmap
 from math import ceil
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from service.cli.terminal import in_a_line, shortened
@@ -68,8 +69,8 @@ class Chart:
 
         line = Text(shortened(name, self._indent - 1))
         line.pad_right(self._indent - line.cell_len)
-        for character, style in self._cells(spans):
-            line.append(character, style)
+        for style, cells in groupby(self._cells(spans), key=itemgetter(1)):
+            line.append("".join(character for character, _ in cells), style)
         return line
 
     def _cells(self, spans: Spans) -> list[tuple[str, str]]:
