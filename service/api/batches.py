@@ -32,6 +32,7 @@ from service.api.present import (
     job_view,
     presented,
     result_view,
+    streamed,
 )
 from service.api.submission import Retry, Submission, from_json, from_ndjson, from_urls
 from service.errors import (
@@ -252,15 +253,14 @@ def list_results(batch_id: str) -> Response:
         return _page([result_view(page.batch, job) for job in page.jobs], page.end)
     pages = operations().jobs.pages(operations().batches.show(batch_id).id)
     lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
-    return Response(lines, content_type=f"{FORMATS[chosen]}; charset=utf-8", headers=NO_STORE)
+    return streamed(lines, FORMATS[chosen])
 
 
 @blueprint.get("/<batch_id>/console")
 @documented({200: Answer("Their lines so far.", texts={"text/plain": examples.CONSOLE})})
 def show_console(batch_id: str) -> Response:
     """What the jobs of a batch printed, in the order printed."""
-    text = operations().console.of_batch(batch_id)
-    return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
+    return streamed(operations().console.of_batch(batch_id), "text/plain")
 
 
 @blueprint.post("/<batch_id>/cancel")

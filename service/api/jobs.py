@@ -11,7 +11,7 @@ from service.api.context import operations
 from service.api.openapi import examples
 from service.api.openapi.answers import Job, Result
 from service.api.openapi.declare import Answer, documented
-from service.api.present import job_view, presented, result_view
+from service.api.present import job_view, presented, result_view, streamed
 from service.errors import NotFound, ResultNotReady
 from service.model import ENDED, ID_CHARS, MAX_INDEX_BITS
 from service.operations.jobs import JobPage
@@ -44,8 +44,7 @@ def show_result(job_id: str) -> Response:
 def show_job_console(job_id: str) -> Response:
     """What one job printed."""
     batch_id, index = _parts(job_id)
-    text = operations().console.of_job(batch_id, index)
-    return Response(text, content_type="text/plain; charset=utf-8", headers=NO_STORE)
+    return streamed(operations().console.of_job(batch_id, index), "text/plain")
 
 
 @blueprint.post("/<job_id>/cancel")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Row
 
+from service.errors import JobspoolError
 from service.json_text import one_line
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, error_json, index_of
 from service.store import queries
@@ -26,6 +29,8 @@ MOST_AT_ONCE = 999_999
 MOST_CPUS = 9_999.99
 """No number takes a status over its 1 KiB, not even after a clock was set wrong."""
 
+log = logging.getLogger(__name__)
+
 COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
 
 
@@ -37,6 +42,22 @@ def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None =
     response = Response(dumps(value) + "\n", status, content_type="application/json")
     response.headers.update(dict(headers or {}))
     return response
+
+
+def streamed(pieces: Iterable[str], kind: str) -> Response:
+    """An answer whose end nobody knows when it begins."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(_or_cut(pieces), content_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def _or_cut(pieces: Iterable[str]) -> Iterator[str]:
+    """If they can't be gone on with, the connection is cut: a last chunk would say that this was
+    all. To the server it is then as if the client had left."""
+    try:
+        yield from pieces
+    except JobspoolError as error:
+        log.info("an answer is cut off: %s", error.detail)
+        raise BrokenPipeError(errno.EPIPE, error.detail) from None
 
 
 def timestamp(moment_ms: int | None) -> str | None:

@@ -91,21 +91,24 @@ def choice(request: Request, parameter: Parameter) -> str | None:
 
 
 def cursor_of(request: Request, *, most: int = (1 << 63) - 1) -> int | None:
-    """Where the page before ended. Opaque to clients: only ever one that ``next`` held."""
+    """Where the page before ended. Opaque to clients: only ever one that ``next`` held, in a list
+    of the same items."""
     text = request.args.get("cursor")
     if text is None:
         return None
     try:
-        number = int.from_bytes(base64.urlsafe_b64decode(text + "==="))
+        number = int.from_bytes(base64.urlsafe_b64decode(text + "===")[1:])
     except ValueError:
         number = -1
-    if not 0 <= number <= most or cursor(number) != text:
+    if not 0 <= number <= most or cursor(request, number) != text:
         raise Invalid([Flaw("/query/cursor", "is not a cursor that this service gave out")])
     return number
 
 
-def cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(number.to_bytes(8)).rstrip(b"=").decode()
+def cursor(request: Request, number: int) -> str:
+    of_jobs = "batch_id" in (request.view_args or {})
+    whole = bytes([of_jobs]) + number.to_bytes(8)
+    return base64.urlsafe_b64encode(whole).decode()
 
 
 def next_page(request: Request, end: int | None) -> tuple[str | None, dict[str, str]]:
@@ -113,7 +116,7 @@ def next_page(request: Request, end: int | None) -> tuple[str | None, dict[str, 
     if end is None:
         return None, {}
     args = [(n, v) for n, v in request.args.items(multi=True) if n != "cursor"]
-    link = f"{request.path}?{urlencode([*args, ('cursor', cursor(end))])}"
+    link = f"{request.path}?{urlencode([*args, ('cursor', cursor(request, end))])}"
     return link, {"Link": f'<{link}>; rel="next"'}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from service.api.query import cursor
 from service.composition import Service
 from tests.support.api import Api, job
 from tests.support.waiting import eventually
@@ -73,7 +73,35 @@ def test_an_unchanged_batch_is_304(api: Api) -> None:
     etag = api.client.get(path).headers["ETag"]
     again = api.client.get(path, headers={"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
-    assert api.client.get(path, headers={"If-None-Match": 'W/"0"'}).status_code == 200
+    assert again.headers["ETag"] == etag
+    assert again.headers["Cache-Control"] == "no-store"
+    for tags, status in (
+        (etag.removeprefix("W/"), 304),  # RFC 9110, 13.1.2: compared weakly
+        (f'"x", {etag}, W/"y"', 304),
+        ("*", 304),
+        ('W/"0"', 200),
+        ('"x", "y"', 200),
+        ("garbage", 200),
+    ):
+        for method in ("GET", "HEAD"):
+            answer = api.client.open(path, method=method, headers={"If-None-Match": tags})
+            assert answer.status_code == status, tags
+
+
+def test_the_etag_changes_with_all_that_can_be_seen(api: Api) -> None:
+    path = api.submit(job("sleeper"), job("sleeper"))
+    api.until(path, "running", 2)
+    tags = [api.client.get(path).headers["ETag"]]
+    first = api.jobs(path)[0]["id"]
+    api.client.post(f"/v1/jobs/{first}/cancel")
+    api.until(path, "cancelled", 1)
+    tags.append(api.client.get(path).headers["ETag"])
+    unchanged = api.client.get(path, headers={"If-None-Match": tags[-1]})
+    assert (unchanged.status_code, unchanged.headers["Retry-After"]) == (304, "1")
+    api.client.post(f"{path}/cancel")
+    api.ended(path)
+    tags.append(api.client.get(path).headers["ETag"])
+    assert len(set(tags)) == 3
 
 
 def test_a_get_can_wait_for_the_end(api: Api) -> None:
@@ -193,6 +221,10 @@ def test_jobs_are_paged_in_submission_order(api: Api) -> None:
     assert sorted(item["seq"] for item in results) == list(range(1, 26))
 
 
+def cursor(number: int, *, of_jobs: bool = True) -> str:
+    return base64.urlsafe_b64encode(bytes([of_jobs]) + number.to_bytes(8)).decode()
+
+
 @pytest.mark.parametrize("route", ["jobs", "results"])
 def test_a_cursor_beyond_every_job_is_refused(api: Api, route: str) -> None:
     path = api.submit(job(count=0))
@@ -201,7 +233,28 @@ def test_a_cursor_beyond_every_job_is_refused(api: Api, route: str) -> None:
         assert response.status_code == 422, number
         assert pointers(response) == ["/query/cursor"]
     assert api.get(f"{path}/{route}?cursor={cursor(2**24 - 2)}")["items"] == []
-    assert api.get(f"/v1/batches?cursor={cursor(2**63 - 1)}")["items"]
+    assert api.get(f"/v1/batches?cursor={cursor(2**63 - 1, of_jobs=False)}")["items"]
+
+
+def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
+    path = api.submit(job(count=0), job(count=0))
+    api.submit(job(count=0))
+    of_batches = api.get("/v1/batches?limit=1")["next"].partition("cursor=")[2]
+    of_jobs = api.get(f"{path}/jobs?limit=1")["next"].partition("cursor=")[2]
+    assert api.client.get(f"{path}/jobs?cursor={of_batches}").status_code == 422
+    assert api.client.get(f"/v1/batches?cursor={of_jobs}").status_code == 422
+    assert api.get(f"{path}/results?cursor={of_jobs}")["items"][0]["index"] == 1
+
+
+def test_no_batch_is_missed_or_met_twice_while_others_are_made(api: Api) -> None:
+    old = [api.submit(job(count=0)).rpartition("/")[2] for _ in range(6)]
+    found, path = [], "/v1/batches?limit=2"
+    while path:
+        page = api.get(path)
+        found += [batch["id"] for batch in page["items"]]
+        path = page["next"]
+        api.submit(job(count=0))
+    assert found == old[::-1]
 
 
 def test_jobs_are_filtered_by_status(api: Api) -> None:

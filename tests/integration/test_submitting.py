@@ -56,6 +56,13 @@ def test_prefer_wait_answers_200_once_the_batch_has_ended(api: Api) -> None:
     assert response.headers["Location"]
 
 
+def test_preferences_are_named_in_any_case_and_beside_others(api: Api) -> None:
+    prefer = {"Prefer": "respond-async, Wait=20; x=y"}
+    response = api.client.post("/v1/batches", json={"jobs": [job(count=0)]}, headers=prefer)
+    assert response.status_code == 200
+    assert response.headers["Preference-Applied"] == "wait=20"
+
+
 def test_a_wait_that_is_too_short_answers_202(api: Api) -> None:
     response = api.post([job("sleeper")], "?wait=0.05")
     assert response.status_code == 202
@@ -97,6 +104,9 @@ def test_a_dry_run_only_validates(api: Api) -> None:
     response = api.post([job(), job("letters")], "?dry_run=true")
     assert (response.status_code, response.json) == (200, {"valid": True, "total": 2})
     assert api.post([job(count=-1)], "?dry_run=true").status_code == 422
+    for body, status in ((b'{"type":"numbers"}\n{broken\n', 422), (b'{"type":"none"}', 422)):
+        assert post(api, body, NDJSON, "?dry_run=true").status_code == status
+    assert post(api, b"[]" * 1_000_000, NDJSON, "?dry_run=true").status_code == 413
     assert nothing_was_accepted(api)
 
 
@@ -401,6 +411,13 @@ def test_the_same_key_with_another_request_is_422(api: Api) -> None:
     keyed(api, "key")
     response = keyed(api, "key", count=2)
     assert (response.status_code, response.json["code"]) == (422, "idempotency-key-reused")
+
+
+def test_a_dry_run_does_not_use_its_key_up(api: Api) -> None:
+    assert keyed(api, "key", query="?dry_run=true").status_code == 200
+    first = keyed(api, "key", count=2)
+    assert "Idempotency-Replayed" not in first.headers
+    assert first.status_code == 202
 
 
 def test_a_refused_request_does_not_use_its_key_up(api: Api) -> None:
