@@ -189,7 +189,7 @@ def list_batches() -> Response:
 @documented(
     {
         200: Answer("The batch.", answers.Batch, headers=(ETAG, RETRY_AFTER, PREFERENCE_APPLIED)),
-        304: Answer("Nothing has happened since.", headers=(ETAG,)),
+        304: Answer("Nothing has happened since.", headers=(ETAG, RETRY_AFTER, PREFERENCE_APPLIED)),
     },
     query=(parameters.WAIT,),
     headers=(parameters.PREFER, parameters.IF_NONE_MATCH),
