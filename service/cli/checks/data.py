@@ -89,6 +89,9 @@ def check_database(path: Path) -> list[Check]:
 
     if not path.exists():
         return [Check("database", "ok", "none yet: `jobspool serve` makes it")]
+    if not os.access(path, os.R_OK | os.W_OK):
+        advice = "Let the user that runs jobspool own it, and its -wal and -shm beside it."
+        return [Check("database", "fail", f"{path} may not be read and written by you", advice)]
     try:
         found = examine(path, most_s=EXAMINE_S)
     except StoreUnavailable as error:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -82,6 +83,13 @@ def test_a_file_that_is_no_database_fails(folder: Path) -> None:
     code, checks = doctor(folder)
     assert code == 1
     assert "not a database" in checks["database"]["found"]
+
+
+def test_a_database_of_another_user_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "jobspool.db")
+    code, checks = doctor(folder)
+    assert (code, checks["database"]["verdict"]) == (1, "fail")
+    assert "own it" in checks["database"]["advice"]
 
 
 def test_a_newer_jobspools_database_fails(folder: Path) -> None:
