@@ -65,9 +65,14 @@ def processes() -> set[int]:
     """The readers that this process has."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     pids = {int(pid) for one in children for pid in one.read_text().split()}
-    return {
-        pid for pid in pids if b"extraction.reader" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    return {pid for pid in pids if is_reader(pid)}
+
+
+def is_reader(pid: int) -> bool:
+    try:
+        return b"extraction.reader" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return False
 
 
 @pytest.mark.parametrize("parser", get_args(Parser))
