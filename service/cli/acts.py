@@ -19,7 +19,7 @@ several = click.argument("batch_ids", metavar="ID...", nargs=-1, required=True)
 @several
 @with_client
 def cancel(client: Client, batch_ids: tuple[str, ...]) -> None:
-    """Cancel batches: what is queued never runs, what runs is told to stop."""
+    """Stop batches. What is queued never runs; what runs is told to stop."""
     for batch_id in batch_ids:
         found = client.cancel(batch_id)
         click.echo(
@@ -42,7 +42,7 @@ def cancel(client: Client, batch_ids: tuple[str, ...]) -> None:
 @waiting_options
 @with_client
 def retry(client: Client, batch_id: str, states: tuple[str, ...], waiting: Waiting) -> None:
-    """Make a new batch of the jobs that failed or were cancelled; the old one stays."""
+    """Run again what failed, as a new batch. What was cancelled too; the old batch stays."""
     waiting.after(client, client.retry(batch_id, status=states))
 
 
@@ -50,6 +50,6 @@ def retry(client: Client, batch_id: str, states: tuple[str, ...], waiting: Waiti
 @several
 @with_client
 def rm(client: Client, batch_ids: tuple[str, ...]) -> None:
-    """Remove ended batches with all their results. An active one has to be cancelled first."""
+    """Remove ended batches. An active one has to be cancelled first."""
     for batch_id in batch_ids:
         client.delete(batch_id)

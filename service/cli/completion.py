@@ -12,7 +12,9 @@ COMPLETERS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 @click.argument("shell", type=click.Choice(list(COMPLETERS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options and ids in a shell.
+    """Print the script for a shell's completion.
+
+    It completes commands, options and ids.
 
     \b
     bash   echo 'eval "$(jobspool completion bash)"' >> ~/.bashrc

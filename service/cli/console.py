@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--raw", is_flag=True, help="Let control characters through to the terminal.")
 @with_client
 def console(client: Client, batch_id: str, follow: bool, raw: bool) -> None:
-    """Show what the jobs of a batch printed, in the order printed.
+    """Show what a batch's jobs printed, in order.
 
     Piped, it is the very text. On a terminal control characters are shown as \\x1b and so on:
     what a job printed may come from a stranger's page.

@@ -30,7 +30,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(
     ctx: click.Context, data_dir: str | None, as_json: bool, server: str, key: str | None
 ) -> None:
-    """Check that this machine can run jobspool, and that the service answers.
+    """Check the machine, the data and the service.
 
     Run it with the environment, the user and the directory of the service. It changes nothing.
     The exit code is 1 if a check fails.

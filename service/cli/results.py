@@ -31,9 +31,10 @@ STDOUT = Path("-")
 def results(
     client: Client, batch_id: str, output: Path | None, wanted: str | None, follow: bool
 ) -> None:
-    """Show or save the results of a batch, one for every job.
+    """Show or save the results of a batch.
 
-    On a terminal a line a job, cut to its width; elsewhere whole, as NDJSON.
+    There is one for every job. On a terminal it is a line, cut to its width; elsewhere whole, as
+    NDJSON.
     """
     output = None if output == STDOUT else output
     if output and not wanted:

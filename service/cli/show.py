@@ -24,7 +24,7 @@ FAILURES_SHOWN = 5
 @click.option("--json", "as_json", is_flag=True, help="As the API has it, for scripts.")
 @with_client
 def show(client: Client, batch_id: str, as_json: bool) -> None:
-    """Show a batch and what failed in it, or one job (its id is BATCH.INDEX)."""
+    """Show a batch, or one job (BATCH.INDEX)."""
     if "." in batch_id:
         job = client.job(batch_id)
         _say(job.raw, facts_of_job(job), as_json)

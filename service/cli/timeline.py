@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As the API has it, for scripts.")
 @with_client
 def timeline(client: Client, batch_id: str, rows: int, as_json: bool) -> None:
-    """Draw what each thread did over time, with statistics.
+    """Draw what each thread did over time.
 
-    A row is a thread, scaled to the width of the terminal (or COLUMNS).
+    A row is a thread, scaled to the width of the terminal (or COLUMNS). Statistics follow.
     """
     document = client.timeline(batch_id)
     if as_json:
