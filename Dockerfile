@@ -35,8 +35,8 @@ COPY --from=build /opt/jobspool /opt/jobspool
 COPY deploy/healthcheck.py /opt/jobspool/healthcheck.py
 
 # Inside a container every address is behind its port mapping, which decides who may connect:
-# the service has to listen on all of them. Publish the port on 127.0.0.1, or in front of it
-# something that knows who is asking.
+# the service has to listen on all of them, also without keys. Publish the port on 127.0.0.1, or
+# make a key first: docker run --rm -v jobspool:/data jobspool jobspool keys create NAME
 ENV PATH=/opt/jobspool/bin:$PATH \
     JOBSPOOL_DATA_DIR=/data \
     JOBSPOOL_HOST=0.0.0.0 \

@@ -31,6 +31,14 @@ class DataDirectory:
 
     def claim(self) -> None:
         """Raises StartRefused with a sentence that helps."""
+        self.hold()
+        (self._path / "service.pid").write_text(f"{os.getpid()}\n")
+
+    def hold(self) -> None:
+        """As ``claim``, for a moment and not as the service: one that starts now waits for it."""
+        self._wait_for_lock(self._opened())
+
+    def _opened(self) -> int:
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             kind = file_system_of(self._path)
@@ -44,7 +52,7 @@ class DataDirectory:
             raise StartRefused(
                 f"the data directory {self._path} can't be used: {error.strerror}"
             ) from error
-        self._wait_for_lock(self._lock)
+        return self._lock
 
     def release(self) -> None:
         if self._lock is not None:
@@ -65,7 +73,6 @@ class DataDirectory:
                     ) from None
                 sleep(0.1)
             else:
-                (self._path / "service.pid").write_text(f"{os.getpid()}\n")
                 return
 
 

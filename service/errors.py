@@ -16,6 +16,14 @@ class Flaw(NamedTuple):
     detail: str
 
 
+class Allowance(NamedTuple):
+    """What a key may still submit: ``remaining`` of ``quota`` batches in the next ``reset_s``."""
+
+    quota: int
+    remaining: int
+    reset_s: int
+
+
 class JobspoolError(Exception):
     """Something went wrong."""
 
@@ -62,6 +70,50 @@ class TooLarge(JobspoolError):
     """The body or the batch is over a limit."""
 
     code = "too-large"
+
+
+# --- who asks ---------------------------------------------------------------------------------
+
+
+class Unauthorized(JobspoolError):
+    """This needs a key: Authorization: Bearer <key>, with one that is known and not revoked."""
+
+    code = "unauthorized"
+
+
+class QuotaUsed(JobspoolError):
+    """A quota of this key is used up.
+
+    ``allowance`` is what is left of its batches a minute; None if they have no limit.
+    """
+
+    code = "quota"
+    retry_after_s: int = 5
+
+    def __init__(
+        self, detail: str, *, allowance: Allowance | None = None, retry_after_s: int = 5
+    ) -> None:
+        super().__init__(detail)
+        self.allowance = allowance
+        self.retry_after_s = retry_after_s
+
+
+class BatchQuotaUsed(QuotaUsed):
+    """The key has submitted its batches of this minute."""
+
+    code = "quota-batches"
+
+
+class QueueQuotaUsed(QuotaUsed):
+    """The key's jobs in the queue are as many as it may have."""
+
+    code = "quota-queued"
+
+
+class NameTaken(JobspoolError):
+    """There is something of this name already."""
+
+    code = "name-taken"
 
 
 # --- what is asked about ------------------------------------------------------------------

@@ -259,3 +259,13 @@ class Capacity(NamedTuple):
 def error_json(code: str, detail: str, *, retryable: bool, **extra: Any) -> dict[str, Any]:
     """The shape of an error in a job, an attempt or a result line."""
     return {"code": code, "detail": detail, "retryable": retryable, **extra}
+
+
+class Quotas(NamedTuple):
+    """What one API key may use of the service; 0 is no limit."""
+
+    max_queued_jobs: int = 0
+    batches_per_minute: int = 0
+
+
+NO_QUOTAS = Quotas()

@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 import sys
-from ipaddress import ip_address
 from math import ceil
 from threading import Thread
 from time import monotonic, sleep
@@ -24,6 +23,7 @@ from gunicorn.util import close_graceful, write_nonblock
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
 from service import logs
+from service.address import is_loopback
 from service.composition import Service, fetch_policy
 from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
@@ -32,6 +32,7 @@ from service.framing import ContinueReader, refusal, refuse_what_is_ambiguous, r
 from service.metrics.metrics import Metrics, forget_worker
 from service.metrics.scoreboard import Scoreboard
 from service.settings import Settings, load_settings, unknown_variables
+from service.store import keys
 from service.store.database import Database
 
 WORKER_CLASS = "service.server.Worker"
@@ -208,14 +209,16 @@ def on_starting(server: Any) -> None:
     """In the master, before it listens and forks. StartRefused stops the start."""
     settings = settings_of(server.app)
     refuse_what_splits_state(server.cfg)
-    refuse_open_address(settings, server.cfg)
     fetch_policy(settings)
     server.board = Scoreboard(settings.workers * 2 + SPARE_SLOTS)
     # held by the master and, across their fork, by its workers
     DataDirectory(settings.data_dir).claim()
     database = Database(settings.database_path)
     database.upgrade()
-    database.close()
+    try:
+        refuse_open_address(settings, server.cfg, database)
+    finally:
+        database.close()
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
@@ -278,25 +281,22 @@ def serve(settings: Settings) -> None:
         sys.exit(2)
 
 
-def refuse_open_address(settings: Settings, cfg: Config) -> None:
-    """Without keys anyone who can connect can submit: then only this machine may connect."""
-    if settings.insecure_bind:
-        return
+def refuse_open_address(settings: Settings, cfg: Config, database: Database) -> None:
+    """Without keys anyone who can connect can submit: then only this machine may connect.
+
+    Once there was a key, revoked or not, no request goes without.
+    """
+    with database.snapshot() as connection:
+        if settings.insecure_bind or keys.any_made(connection):
+            return
     for address in cfg.address:
         # anything but a pair is a socket file, which the file system guards
-        if isinstance(address, tuple) and not _is_loopback(address[0]):
+        if isinstance(address, tuple) and not is_loopback(address[0]):
             raise StartRefused(
                 f"{address[0]} can be reached from other machines, and the service has no keys: "
-                "anyone there could use it. Listen on 127.0.0.1, or accept that with "
-                "--insecure-bind (JOBSPOOL_INSECURE_BIND=true)"
+                "anyone there could use it. Make a key (jobspool keys create NAME), listen on "
+                "127.0.0.1, or accept that with --insecure-bind (JOBSPOOL_INSECURE_BIND=true)"
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bracketed(host: str) -> str:

@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     ttl_s: int = Field(86_400, ge=1, le=31_536_000, description="life of a batch after its end")
     idempotency_ttl_s: int = Field(86_400, ge=1, description="memory of an Idempotency-Key")
 
+    # quotas of a key that has none of its own
+    key_max_queued_jobs: int = Field(
+        1_000_000, ge=0, description="most queued jobs of one API key; 0: no limit"
+    )
+    key_batches_per_minute: int = Field(
+        600, ge=0, description="most batches that one API key submits in a minute; 0: no limit"
+    )
+
     # fetching
     fetch_allow_cidrs: str = Field("", description="addresses allowed although not public")
     fetch_deny_cidrs: str = Field("", description="addresses denied whatever else says")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from service.clock import Clock
 from service.composition import Service
 from service.settings import Settings, load_settings
 from tests.support.conformance import CheckedClient
@@ -44,10 +45,12 @@ def make_service(settings: Settings) -> Iterator[Callable[..., Service]]:
     """
     started: list[Service] = []
 
-    def make(job_types: list[Any] | None = None, **changes: Any) -> Service:
+    def make(
+        job_types: list[Any] | None = None, *, clock: Clock | None = None, **changes: Any
+    ) -> Service:
         wanted = settings.model_copy(update=changes)
         wanted.data_dir.mkdir(parents=True, exist_ok=True)
-        service = Service(wanted, job_types=[*BEHAVIOURS, *(job_types or [])])
+        service = Service(wanted, clock=clock, job_types=[*BEHAVIOURS, *(job_types or [])])
         service.app.test_client_class = CheckedClient
         service.database.upgrade()
         service.start()

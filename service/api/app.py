@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response
 
 from service.api import about, batches, docs, jobs, metrics, timeline, traffic
-from service.api.context import EXTENSION, NUMBERS, ROOM
+from service.api.context import EXTENSION, NUMBERS, ROOM, admit
 from service.api.openapi.document import describe
 from service.api.present import dumps
 from service.api.problems import register_problems
@@ -26,6 +26,7 @@ def create_app(operations: Operations, numbers: Metrics) -> Flask:
     app.url_map.strict_slashes = False
     app.after_request(_guard_types)
     traffic.register(app)
+    app.before_request(admit)
     for part in (batches, jobs, timeline, about, metrics, docs):
         app.register_blueprint(part.blueprint)
     register_problems(app)

@@ -23,6 +23,7 @@ from service.api.openapi.headers import (
     LINK,
     LOCATION,
     PREFERENCE_APPLIED,
+    RATE_LIMIT,
     RETRY_AFTER,
 )
 from service.api.present import (
@@ -31,12 +32,14 @@ from service.api.present import (
     created_view,
     job_view,
     presented,
+    rate_headers,
     result_view,
     streamed,
 )
 from service.api.submission import Retry, Submission, from_json, from_ndjson, from_urls
 from service.errors import (
     BatchActive,
+    BatchQuotaUsed,
     Busy,
     Draining,
     Expired,
@@ -47,6 +50,7 @@ from service.errors import (
     NotFound,
     NothingToRetry,
     QueueFull,
+    QueueQuotaUsed,
     TooLarge,
     UnsupportedMedia,
 )
@@ -61,9 +65,9 @@ MAX_INDEX = (1 << MAX_INDEX_BITS) - 1
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-_NEW = (LOCATION, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED)
+_NEW = (LOCATION, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, *RATE_LIMIT)
 _ACCEPTED = Answer("Accepted, and on disk.", answers.Batch, headers=(*_NEW, RETRY_AFTER))
-_NOT_NOW = (KeyInFlight, KeyReused, QueueFull, Draining)
+_NOT_NOW = (KeyInFlight, KeyReused, BatchQuotaUsed, QueueQuotaUsed, QueueFull, Draining)
 
 
 @blueprint.post("")
@@ -152,7 +156,7 @@ def _remembered(key_hash: str | None, body: Body) -> Callable[[], Remembered | N
 def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
     batch_id = submitted.batch.id
     bind_contextvars(batch_id=batch_id)
-    headers = {**NO_STORE, "Location": batch_path(batch_id)}
+    headers = {**NO_STORE, "Location": batch_path(batch_id)} | rate_headers(submitted.allowance)
     if submitted.replayed:
         headers["Idempotency-Replayed"] = "true"
     view = created_view(submitted.batch)

@@ -1,4 +1,4 @@
-"""/metrics, for Prometheus. Without keys: it tells numbers, and nothing that a client sent."""
+"""/metrics, for Prometheus: numbers of the whole service, and nothing that a client sent."""
 
 from __future__ import annotations
 

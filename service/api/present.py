@@ -13,10 +13,11 @@ from typing import Any
 from flask import Response
 from sqlalchemy import Row
 
-from service.errors import JobspoolError
+from service.errors import Allowance, JobspoolError
 from service.json_text import one_line
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, error_json, index_of
 from service.store import queries
+from service.store.quotas import MINUTE_MS
 from service.store.submits import Accepted
 
 ETA_AFTER = 5
@@ -66,6 +67,16 @@ def timestamp(moment_ms: int | None) -> str | None:
         return None
     text = datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "Z"
+
+
+def rate_headers(allowance: Allowance | None) -> dict[str, str]:
+    """draft-ietf-httpapi-ratelimit-headers-10; none for a caller without a limit."""
+    if allowance is None:
+        return {}
+    return {
+        "RateLimit-Policy": f'"batches";q={allowance.quota};w={MINUTE_MS // 1000}',
+        "RateLimit": f'"batches";r={allowance.remaining};t={allowance.reset_s}',
+    }
 
 
 # --- batches --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from service import errors
 from service.api.flaws import MAX_FLAWS
-from service.api.present import dumps
+from service.api.present import dumps, rate_headers
 
 STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
@@ -19,6 +19,9 @@ STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.BatchQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.QueueQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Expired: HTTPStatus.GONE,
     errors.ResultNotReady: HTTPStatus.CONFLICT,
@@ -77,12 +80,20 @@ def _known(error: errors.JobspoolError) -> Response:
     status = STATUS.get(type(error))
     if status is None:
         return _unknown(error)
+    more = _listed(error) if isinstance(error, errors.Invalid) else {}
+    return problem(status, error.code, error.detail, headers=_headers_of(error), **more)
+
+
+def _headers_of(error: errors.JobspoolError) -> dict[str, str]:
     headers: dict[str, str] = {}
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
-    more = _listed(error) if isinstance(error, errors.Invalid) else {}
-    return problem(status, error.code, error.detail, headers=headers, **more)
+    if isinstance(error, errors.QuotaUsed):
+        headers |= rate_headers(error.allowance)
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
 
 
 def _listed(invalid: errors.Invalid) -> dict[str, Any]:

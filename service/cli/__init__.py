@@ -19,6 +19,7 @@ COMMANDS = {
     "cancel": "service.cli.acts:cancel",
     "retry": "service.cli.acts:retry",
     "rm": "service.cli.acts:rm",
+    "keys": "service.cli.keys:keys",
     "doctor": "service.cli.doctor:doctor",
     "completion": "service.cli.completion:completion",
 }
@@ -31,7 +32,7 @@ COMMANDS = {
 def main() -> None:
     """Run batches of jobs over HTTP, on threads, durably.
 
-    All commands but serve and doctor ask the service at JOBSPOOL_SERVER (--server, default
+    All commands but serve, keys and doctor ask the service at JOBSPOOL_SERVER (--server, default
     http://127.0.0.1:8000) with the key in JOBSPOOL_KEY.
 
     \b

@@ -34,6 +34,7 @@ class Batches(UseCase):
                 before=before,
                 limit=limit,
                 now_ms=self._parts.clock.now_ms(),
+                owner=self._caller.owner,
             )
 
     def wait_for_end(self, batch_id: str, seconds: float) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from service.operations.access import Access
 from service.operations.batches import Batches
 from service.operations.console import Console
 from service.operations.health import Health
 from service.operations.jobs import Jobs
-from service.operations.parts import Caller, Parts
+from service.operations.parts import NOBODY, Caller, Parts
 from service.operations.submissions import Submissions
 from service.operations.timeline import Timelines
 
@@ -14,9 +15,10 @@ from service.operations.timeline import Timelines
 class Operations:
     """The use cases, for one caller. Errors are those of ``service.errors``."""
 
-    def __init__(self, parts: Parts, caller: Caller | None = None) -> None:
-        caller = caller or Caller()
+    def __init__(self, parts: Parts, caller: Caller = NOBODY) -> None:
         self._parts = parts
+        self.caller = caller
+        self.access = Access(parts.store)
         self.catalogue = parts.catalogue
         self.settings = parts.settings
         self.submissions = Submissions(parts, caller)

@@ -17,37 +17,50 @@ from service.jobs.catalogue import Catalogue
 from service.operations.news import BatchNews
 from service.settings import Settings
 from service.store import queries
+from service.store.keys import NO_OWNER
 from service.store.store import Store
 
 
 class Caller(NamedTuple):
-    """Who asks. What one caller made, no other sees: without keys all are the same one."""
+    """Who asks: a key's id. What one caller made, no other sees.
 
-    owner: int | None = None
+    As long as no key was ever made, all are the same caller.
+    """
+
+    owner: int = NO_OWNER
+
+
+NOBODY = Caller(-1)
+"""For what is open to all: it sees no batch."""
 
 
 class KeysInFlight:
-    """The Idempotency-Keys that requests of this process are being worked on for."""
+    """The Idempotency-Keys that requests of this process are being worked on for.
+
+    Those of one caller are not those of another.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._keys: set[str] = set()  # request threads add and remove; guarded by _lock
+        # by caller; request threads add and remove; guarded by _lock
+        self._keys: set[tuple[Caller, str]] = set()
 
     @contextmanager
-    def holding(self, key_hash: str | None) -> Iterator[None]:
+    def holding(self, caller: Caller, key_hash: str | None) -> Iterator[None]:
         """Keep a second request with this key out while the first is being worked on."""
         if key_hash is None:
             yield
             return
+        held = caller, key_hash
         with self._lock:
-            if key_hash in self._keys:
+            if held in self._keys:
                 raise KeyInFlight
-            self._keys.add(key_hash)
+            self._keys.add(held)
         try:
             yield
         finally:
             with self._lock:
-                self._keys.discard(key_hash)
+                self._keys.discard(held)
 
 
 class Seats:
@@ -88,4 +101,5 @@ class UseCase:
 
     def _find(self, connection: Connection, batch_id: str) -> Row[Any]:
         """Raises NotFound, also for what another caller made, and Expired."""
-        return queries.find_batch(connection, batch_id, self._parts.clock.now_ms())
+        now_ms = self._parts.clock.now_ms()
+        return queries.find_batch(connection, batch_id, now_ms, self._caller.owner)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from service.errors import BatchActive, Draining, NothingToRetry
-from service.model import BATCH_ENDED, BatchOptions, Executor, JobSpec, PrintLock
+from service.model import BATCH_ENDED, BatchOptions, Executor, JobSpec, PrintLock, Quotas
 from service.operations.jobs import Jobs
 from service.operations.parts import UseCase
 from service.store import queries, submits
@@ -28,8 +28,8 @@ class Submissions(UseCase):
         specs: Iterable[JobSpec],
         remember: Callable[[], Remembered | None] = lambda: None,
     ) -> Sealed:
-        """Accept a batch. Raises Draining, QueueFull, KeyReused, StoreUnavailable, and what
-        ``specs`` raises."""
+        """Accept a batch. Raises Draining, QueueFull, QuotaUsed, KeyReused, StoreUnavailable, and
+        what ``specs`` raises."""
         engine, settings = self._parts.engine, self._parts.settings
         if engine.draining:
             raise Draining
@@ -41,6 +41,8 @@ class Submissions(UseCase):
             most_queued=settings.max_queued_jobs,
             remember=remember,
             remember_s=settings.idempotency_ttl_s,
+            owner=self._caller.owner,
+            quotas=Quotas(settings.key_max_queued_jobs, settings.key_batches_per_minute),
         )
         engine.wake()
         if not sealed.replayed:
@@ -49,7 +51,7 @@ class Submissions(UseCase):
 
     def key_in_flight(self, key_hash: str | None) -> AbstractContextManager[None]:
         """Raises KeyInFlight while another request with this key is being worked on."""
-        return self._parts.keys.holding(key_hash)
+        return self._parts.keys.holding(self._caller, key_hash)
 
     def retry(
         self, batch_id: str, states: Sequence[str], remember: Remembered | None = None
@@ -78,7 +80,8 @@ class Submissions(UseCase):
 
     def _recall(self, remember: Remembered) -> Accepted | None:
         with self._store.snapshot() as connection:
-            return submits.recall(connection, remember, self._parts.clock.now_ms())
+            now_ms = self._parts.clock.now_ms()
+            return submits.recall(connection, remember, now_ms, self._caller.owner)
 
     def _specs_of(self, batch: Row[Any], states: Sequence[str]) -> Iterator[JobSpec]:
         found = False

@@ -106,6 +106,15 @@ class Database:
                 "Restore it from a backup, or move it away to start with an empty one."
             ) from error
 
+    def is_current(self) -> bool:
+        """Whether ``upgrade`` would find nothing to do."""
+        try:
+            with self._reading.connect() as connection:
+                found = MigrationContext.configure(connection).get_current_revision()
+        except DatabaseError:
+            return False
+        return found == ScriptDirectory.from_config(_alembic()).get_current_head()
+
     def identity(self) -> tuple[int, int]:
         """Which file it is. Raises StoreUnavailable if there is none any more."""
         try:

@@ -6,6 +6,7 @@ moved: that keeps the counters in step with the jobs, and a job's share of the c
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,8 +14,9 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Dialect
 
 from service.model import BATCH_ENDED, BatchStatus, EndedBatch, JobState
+from service.store.keys import NO_OWNER
 from service.store.prepared import Prepared
-from service.store.schema import batches, gauges
+from service.store.schema import batches, gauges, keys
 
 
 @dataclass(slots=True)
@@ -23,6 +25,7 @@ class Entry:
 
     key: int
     id: str
+    owner: int
     status: str
     outcome: str | None
     cancel_requested: int
@@ -62,7 +65,7 @@ class Entry:
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
-_FIXED = {"key", "id", "ttl_s", "total"}
+_FIXED = {"key", "id", "owner", "ttl_s", "total"}
 
 
 class LedgerStatements:
@@ -81,6 +84,12 @@ class LedgerStatements:
             update(gauges)
             .where(gauges.c.name == "queued")
             .values(value=gauges.c.value + bindparam("change")),
+            dialect,
+        )
+        self.queue_of_owner = Prepared(
+            update(keys)
+            .where(keys.c.id == bindparam("of"))
+            .values(queued=keys.c.queued + bindparam("change")),
             dialect,
         )
 
@@ -112,17 +121,24 @@ class Ledger:
 
     def settle(self) -> None:
         """Write every touched batch back, its status following from its counts."""
-        change = 0
+        changes: Counter[int] = Counter()
         for entry in self._entries.values():
             if entry is None:
                 continue
             self._conclude(entry)
-            change += entry.queued - self._queued_before[entry.key]
+            changes[entry.owner] += entry.queued - self._queued_before[entry.key]
             binds = {name: getattr(entry, name) for name in _COLUMNS}
             self._statements.write.run(self._cursor, {**binds, "batch": entry.key})
+        for owner, change in changes.items():
+            self.count_queued(change, owner)
+        self._entries.clear()
+
+    def count_queued(self, change: int, owner: int) -> None:
+        """So many jobs more (or, negative, fewer) are queued: in all, and of this owner."""
         if change:
             self._statements.queue.run(self._cursor, {"change": change})
-        self._entries.clear()
+        if change and owner != NO_OWNER:
+            self._statements.queue_of_owner.run(self._cursor, {"of": owner, "change": change})
 
     def _conclude(self, entry: Entry) -> None:
         entry.version += 1

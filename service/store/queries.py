@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from service.errors import Expired, NotFound
 from service.model import BatchStatus, JobState
+from service.store.keys import NO_OWNER
 from service.store.schema import (
     SEQ_BITS,
     attempts,
@@ -22,15 +23,23 @@ from service.store.schema import (
 from service.store.submits import Accepted
 
 
-def find_batch(connection: Connection, batch_id: str, now_ms: int) -> Row[Any]:
-    """The batch's row. Raises Expired once its time is over, NotFound for an unknown id."""
+def find_batch(
+    connection: Connection, batch_id: str, now_ms: int, owner: int = NO_OWNER
+) -> Row[Any]:
+    """The batch's row. Raises Expired once its time is over, NotFound for an unknown id, and
+    just so for one of another owner."""
     row = connection.execute(
         select(batches).where(
-            batches.c.id == batch_id, batches.c.status != BatchStatus.STAGING.value
+            batches.c.id == batch_id,
+            # + 0: looked up by its id, not among all of the owner's
+            batches.c.owner + 0 == owner,
+            batches.c.status != BatchStatus.STAGING.value,
         )
     ).one_or_none()
     if row is None:
-        gone = select(tombstones.c.batch_id).where(tombstones.c.batch_id == batch_id)
+        gone = select(tombstones.c.batch_id).where(
+            tombstones.c.batch_id == batch_id, tombstones.c.owner == owner
+        )
         if connection.execute(gone).scalar() is not None:
             raise Expired(f"batch {batch_id} has expired")
         raise NotFound(f"there is no batch {batch_id}")

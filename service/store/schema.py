@@ -37,11 +37,24 @@ def _count(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
+def _owner(*, primary_key: bool = False) -> Column[int]:
+    """The API key that made it; 0 without one. Nobody else sees it."""
+    return Column(
+        "owner",
+        Key,
+        primary_key=primary_key,
+        nullable=False,
+        server_default=text("0"),
+        autoincrement=False,
+    )
+
+
 batches = Table(
     "batches",
     metadata,
     Column("key", Key, primary_key=True),
     Column("id", String(36), nullable=False, unique=True),
+    _owner(),
     Column("status", String(12), nullable=False),
     Column("outcome", String(12)),
     Column("name", Text),
@@ -118,14 +131,24 @@ _partial(
 )
 _partial("batches_at_home", batches.c.home, where=AT_HOME)
 _partial("batches_expiring", batches.c.expires_ms, where="expires_ms IS NOT NULL")
-_partial("batches_by_name", batches.c.name, batches.c.key, where="name IS NOT NULL")
-_partial("batches_by_outcome", batches.c.outcome, batches.c.key, where="outcome IS NOT NULL")
 Index("batches_by_status", batches.c.status, batches.c.key)
-Index("batches_by_creation", batches.c.created_ms, batches.c.key)
+# those of a list: one for each filter, and each caller's own batches lie together
+Index("batches_of_owner", batches.c.owner, batches.c.key)
+Index("batches_of_owner_by_status", batches.c.owner, batches.c.status, batches.c.key)
+Index("batches_of_owner_by_creation", batches.c.owner, batches.c.created_ms, batches.c.key)
+for _name in ("name", "outcome"):
+    _partial(
+        f"batches_of_owner_by_{_name}",
+        batches.c.owner,
+        batches.c[_name],
+        batches.c.key,
+        where=f"{_name} IS NOT NULL",
+    )
 
 labels = Table(
     "labels",
     metadata,
+    _owner(primary_key=True),
     Column("name", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("batch_key", Key, primary_key=True, autoincrement=False),
@@ -228,6 +251,7 @@ nodes = Table(
 idempotency = Table(
     "idempotency",
     metadata,
+    _owner(primary_key=True),
     Column("key_hash", String(64), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     # the answer, as JSON: a key is remembered its time, also when its batch is gone by then
@@ -241,10 +265,38 @@ tombstones = Table(
     "tombstones",
     metadata,
     Column("batch_id", String(36), primary_key=True),
+    _owner(),
     Column("expired_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("tombstones_by_age", tombstones.c.expired_ms)
+
+# API keys. A revoked one stays: once there has been a key, no request goes without.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False),
+    # SHA-256 of the secret, which is kept nowhere
+    Column("hash", String(64), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("revoked_ms", BigInteger),
+    # quotas: 0 is none, null is what the settings say
+    Column("max_queued_jobs", BigInteger),
+    Column("batches_per_minute", BigInteger),
+    # what is used of them: jobs queued now, and the batches of the minute that began then
+    _count("queued"),
+    _count("minute_ms"),
+    _count("minute_batches"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "keys_by_name",
+    keys.c.name,
+    unique=True,
+    sqlite_where=text("revoked_ms IS NULL"),
+    postgresql_where=text("revoked_ms IS NULL"),
+)
 
 # sums over the whole store that would cost a scan
 gauges = Table(

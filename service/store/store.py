@@ -13,7 +13,16 @@ from sqlalchemy import Connection
 
 from service.clock import Clock
 from service.errors import NotFound, StoreUnavailable
-from service.model import BatchOptions, Capacity, Committed, ConsoleText, JobSpec, Outcome
+from service.model import (
+    NO_QUOTAS,
+    BatchOptions,
+    Capacity,
+    Committed,
+    ConsoleText,
+    JobSpec,
+    Outcome,
+    Quotas,
+)
 from service.store import beginnings, cancels, claims, nodes, queries, submits, upkeep
 from service.store.beginnings import Beginning
 from service.store.cancels import Cancelled
@@ -21,6 +30,7 @@ from service.store.claims import Claim
 from service.store.database import Database, Watch
 from service.store.hosts import HostRules
 from service.store.journal import Journal
+from service.store.keys import NO_OWNER, Found, KeyLookup
 from service.store.nodes import Rescued
 from service.store.statements import Statements
 from service.store.submits import Remembered, Sealed
@@ -50,6 +60,7 @@ class Store:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._keys = KeyLookup(database.dialect)
         self.journal = Journal(
             database,
             Statements(database.dialect),
@@ -72,6 +83,11 @@ class Store:
         with self._database.snapshot() as connection:
             yield connection
 
+    def find_key(self, key_id: int) -> Found:
+        """Raises StoreUnavailable."""
+        with self.snapshot() as connection:
+            return self._keys.find(connection, key_id)
+
     # --- batches --------------------------------------------------------------------------
 
     def submit(
@@ -84,11 +100,14 @@ class Store:
         most_queued: int,
         remember: Callable[[], Remembered | None] = lambda: None,
         remember_s: int = 0,
+        owner: int = NO_OWNER,
+        quotas: Quotas = NO_QUOTAS,
     ) -> Sealed:
         """Write a batch down, whole or not at all; ``specs`` may be a stream.
 
         What the stream raises is passed on, and nothing of the batch stays. ``remember`` is
-        asked once the stream has ended. Raises KeyReused, QueueFull, StoreUnavailable.
+        asked once the stream has ended. ``quotas`` bind an owner that has none of its own.
+        Raises KeyReused, QuotaUsed, QueueFull, Unauthorized, StoreUnavailable.
         """
         stream = iter(specs)
         first = list(islice(stream, STAGE))
@@ -102,10 +121,12 @@ class Store:
                 most_queued=most_queued,
                 remember=remember(),
                 remember_s=remember_s,
+                owner=owner,
+                quotas=quotas,
             )
 
         def begin(tx: Transaction) -> int:
-            key = submits.insert_batch(tx, options, node=node, ttl_s=ttl_s)
+            key = submits.insert_batch(tx, options, node=node, ttl_s=ttl_s, owner=owner)
             submits.insert_jobs(tx, key, 0, first)
             return key
 

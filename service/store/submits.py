@@ -8,16 +8,20 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from service.errors import KeyReused, QueueFull, StoreUnavailable
+from service.errors import Allowance, KeyReused, QueueFull, StoreUnavailable
 from service.model import (
+    NO_QUOTAS,
     BatchOptions,
     BatchStatus,
     Executor,
     JobSpec,
     PrintLock,
+    Quotas,
     job_key,
     new_batch_id,
 )
+from service.store.keys import NO_OWNER
+from service.store.quotas import account_of, allowance_of
 from service.store.removal import remove_batch, remove_piece
 from service.store.schema import batches, gauges, idempotency
 from service.store.transaction import Transaction
@@ -53,13 +57,16 @@ class Sealed(NamedTuple):
 
     batch: Accepted
     replayed: bool
+    allowance: Allowance | None = None  # of the key that submitted it, if it has a limit
 
     @property
     def batch_key(self) -> int:
         return self.batch.key
 
 
-def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: int) -> int:
+def insert_batch(
+    tx: Transaction, options: BatchOptions, *, node: int, ttl_s: int, owner: int = NO_OWNER
+) -> int:
     """Make the batch's row, staged: neither listed nor claimed yet. Returns its key.
 
     Until it is sealed its home is the node that receives it, so that a rescue of a dead
@@ -67,6 +74,7 @@ def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: in
     """
     row = {
         "id": new_batch_id(),
+        "owner": owner,
         "status": BatchStatus.STAGING.value,
         "name": options.name,
         "labels": json.dumps(options.labels, ensure_ascii=False),
@@ -85,7 +93,7 @@ def insert_batch(tx: Transaction, options: BatchOptions, *, node: int, ttl_s: in
     key = int(tx.connection.execute(insert(batches).values(row)).lastrowid)
     if options.labels:
         rows = [
-            {"name": name, "value": value, "batch_key": key}
+            {"owner": owner, "name": name, "value": value, "batch_key": key}
             for name, value in options.labels.items()
         ]
         tx.sql.insert_label.run_many(tx.cursor, rows)
@@ -116,24 +124,30 @@ def seal(
     most_queued: int,
     remember: Remembered | None,
     remember_s: int,
+    owner: int = NO_OWNER,
+    quotas: Quotas = NO_QUOTAS,
 ) -> Sealed:
     """Make a staged batch count: from here on it is listed, claimed and never lost.
 
-    With an Idempotency-Key that made a batch before, that batch is the answer and the staged
-    one is nobody's. Raises KeyReused if the key came with another request, QueueFull over
+    With an Idempotency-Key that made a batch before, that batch is the answer, the staged one
+    is nobody's, and nothing is charged. Raises KeyReused if the key came with another request,
+    QuotaUsed (``quotas`` are those of an API key without its own), Unauthorized, QueueFull over
     ``most_queued``; the staged batch is then the caller's to ``disown``.
     """
+    account = account_of(tx, owner, quotas)
     if remember:
-        before = recall(tx.connection, remember, tx.now_ms)
+        before = recall(tx.connection, remember, tx.now_ms, owner)
         if before is not None:
             disown(tx, batch_key)
-            return Sealed(before, replayed=True)
+            return Sealed(before, replayed=True, allowance=allowance_of(account))
     _refuse_disowned(tx, batch_key)
+    if account:
+        account.charge(total)
     _refuse_over(tx, total, most_queued)
     accepted = _accept(tx, batch_key, total)
     if remember:
-        _keep(tx, remember, accepted, expires_ms=tx.now_ms + remember_s * 1000)
-    return Sealed(accepted, replayed=False)
+        _keep(tx, remember, accepted, owner, expires_ms=tx.now_ms + remember_s * 1000)
+    return Sealed(accepted, replayed=False, allowance=allowance_of(account))
 
 
 def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
@@ -142,18 +156,22 @@ def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
         update(batches)
         .where(batches.c.key == batch_key)
         .values(**changes, home=None, version=1)
-        .returning(*(batches.c[name] for name in Accepted._fields))
+        .returning(batches.c.owner, *(batches.c[name] for name in Accepted._fields))
     ).one()
-    _count_queued(tx, total)
-    return Accepted(*row)
+    # of the row: who had no key may have been adopted while the batch was received
+    owner, *accepted = row
+    tx.ledger.count_queued(total, owner)
+    return Accepted(*accepted)
 
 
-def _keep(tx: Transaction, remember: Remembered, accepted: Accepted, *, expires_ms: int) -> None:
+def _keep(
+    tx: Transaction, remember: Remembered, accepted: Accepted, owner: int, *, expires_ms: int
+) -> None:
     """The answer is kept with the key, not looked up by it: the key outlives the batch."""
     text = json.dumps(accepted, ensure_ascii=False)
-    row = {**remember._asdict(), "accepted": text, "expires_ms": expires_ms}
-    forgotten = idempotency.c.key_hash == remember.key_hash
-    tx.connection.execute(delete(idempotency).where(forgotten))
+    row = {**remember._asdict(), "owner": owner, "accepted": text, "expires_ms": expires_ms}
+    forgotten = idempotency.c.owner == owner, idempotency.c.key_hash == remember.key_hash
+    tx.connection.execute(delete(idempotency).where(*forgotten))
     tx.connection.execute(insert(idempotency).values(row))
 
 
@@ -180,10 +198,14 @@ def _refuse_disowned(tx: Transaction, batch_key: int) -> None:
         raise StoreUnavailable("the batch was given up while it was received: send it again")
 
 
-def recall(connection: Connection, remember: Remembered, now_ms: int) -> Accepted | None:
+def recall(
+    connection: Connection, remember: Remembered, now_ms: int, owner: int = NO_OWNER
+) -> Accepted | None:
     """What the key made before; None for a new or forgotten one. Raises KeyReused."""
     statement = select(idempotency).where(
-        idempotency.c.key_hash == remember.key_hash, idempotency.c.expires_ms > now_ms
+        idempotency.c.owner == owner,
+        idempotency.c.key_hash == remember.key_hash,
+        idempotency.c.expires_ms > now_ms,
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
@@ -203,7 +225,3 @@ def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:
             f"the queue holds {queued} of at most {most_queued} jobs (max_queued_jobs); "
             f"{total} more do not fit"
         )
-
-
-def _count_queued(tx: Transaction, change: int) -> None:
-    tx.sql.ledger.queue.run(tx.cursor, {"change": change})

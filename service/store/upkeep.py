@@ -56,7 +56,7 @@ def expire_piece(tx: Transaction) -> bool:
         delete(tombstones).where(tombstones.c.expired_ms <= tx.now_ms - TOMBSTONE_MS)
     )
     row = tx.connection.execute(
-        select(batches.c.key, batches.c.id)
+        select(batches.c.key, batches.c.id, batches.c.owner)
         .where(batches.c.expires_ms.is_not(None), batches.c.expires_ms <= tx.now_ms)
         .order_by(batches.c.expires_ms)
         .limit(1)
@@ -65,7 +65,8 @@ def expire_piece(tx: Transaction) -> bool:
         return False
     if remove_piece(tx, row.key):
         remove_batch(tx, row.key)
-        tx.connection.execute(insert(tombstones).values(batch_id=row.id, expired_ms=tx.now_ms))
+        tombstone = {"batch_id": row.id, "owner": row.owner, "expired_ms": tx.now_ms}
+        tx.connection.execute(insert(tombstones).values(tombstone))
     return True
 
 

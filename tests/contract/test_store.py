@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.clock import Clock
 from service.errors import (
     BatchActive,
     Expired,
@@ -38,24 +37,11 @@ from service.store.hosts import HostRules
 from service.store.schema import batches
 from service.store.store import Store
 from service.store.submits import Remembered
+from tests.support.clock import MovedClock
 from tests.support.waiting import eventually
 
 POOL = Capacity(pool=4, dedicated=0, sequential=0)
 SPEC = JobSpec("numbers", '{"count":1}', None, None, 1)
-
-
-class MovedClock(Clock):
-    """A clock whose time the test moves."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ahead_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.ahead_ms
-
-    def steady_s(self) -> float:
-        return super().steady_s() + self.ahead_ms / 1000
 
 
 def sqlite(folder: Path) -> Database:
@@ -735,7 +721,7 @@ def test_an_outcome_that_can_not_be_written_fails_its_job_alone(kit: Kit) -> Non
 
 def test_a_write_that_raises_undoes_itself_and_no_other(kit: Kit) -> None:
     def note(tx: Any, name: str) -> None:
-        tx.connection.exec_driver_sql("INSERT INTO tombstones VALUES (?, 1)", (name,))
+        tx.connection.exec_driver_sql("INSERT INTO tombstones VALUES (?, 0, 1)", (name,))
 
     def broken(tx: Any) -> None:
         note(tx, "broken")

@@ -14,10 +14,11 @@ from service.store.listing import BatchFilter
 
 BATCHES = 100_000
 JOBS = 200_000
+FEW_ARE_HIS = 7
 BIG = BATCHES + 1
 NOW_MS = 1_000_000_000
 STEP = 1_000
-CHEAP = 200 * STEP
+CHEAP = 220 * STEP
 """A row that is looked at takes some 10 steps, one that is read some 60."""
 
 
@@ -49,8 +50,10 @@ def _fill(writer: Connection) -> None:
             f"SELECT i, 'id' || i, {status}, {outcome}, 'n' || (i % 2), '{{}}', 'sequential', "
             f"'line', 0, 9, 1, 0, {queued}, {queued}, i FROM n WHERE i >= {low}"
         )
-    writer.exec_driver_sql("INSERT INTO labels SELECT 'all', 'a', key FROM batches")
-    writer.exec_driver_sql("INSERT INTO labels VALUES ('rare', 'a', 1)")
+    writer.exec_driver_sql(f"UPDATE batches SET owner = {FEW_ARE_HIS} WHERE key BETWEEN 20 AND 29")
+    labels = "INSERT INTO labels (owner, name, value, batch_key)"
+    writer.exec_driver_sql(f"{labels} SELECT owner, 'all', 'a', key FROM batches")
+    writer.exec_driver_sql(f"{labels} VALUES (0, 'rare', 'a', 1)")
     few = {7: "waiting", 8: "running", 9: "succeeded", JOBS - 7: "waiting", JOBS - 8: "failed"}
     states = " ".join(f"WHEN {index} THEN '{state}'" for index, state in few.items())
     writer.exec_driver_sql(
@@ -149,6 +152,33 @@ def test_a_page_of_batches(connection: Connection, wanted: BatchFilter, found: i
             ),
         )
         assert len(rows) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (BatchFilter(), 10),
+        (BatchFilter(status="completed"), 10),
+        (BatchFilter(status="queued"), 0),
+        (BatchFilter(outcome="succeeded"), 10),
+        (BatchFilter(outcome="failed"), 0),
+        (BatchFilter(name="n0"), 5),
+        (BatchFilter(labels=(("all", "a"),)), 10),
+        (BatchFilter(labels=(("all", "a"),), name="n1", outcome="succeeded"), 5),
+        (BatchFilter(labels=(("rare", "a"),)), 0),
+        (BatchFilter(created_after_ms=24), 5),
+    ],
+)
+def test_a_page_of_a_key_that_has_few_among_many_of_others(
+    connection: Connection, wanted: BatchFilter, found: int
+) -> None:
+    rows = assert_cheap(
+        connection,
+        lambda: listing.list_batches(
+            connection, wanted, before=None, limit=101, now_ms=NOW_MS, owner=FEW_ARE_HIS
+        ),
+    )
+    assert len(rows) == found
 
 
 def test_the_last_page_of_those_created_after_a_moment(connection: Connection) -> None:

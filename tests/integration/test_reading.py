@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from service.composition import Service
+from service.operations.batches import Batches
 from tests.support.api import Api, job
 from tests.support.waiting import eventually
 
@@ -443,12 +444,12 @@ def test_an_odd_request_id_is_replaced(api: Api, given: str) -> None:
 
 
 def test_an_internal_error_tells_nothing_of_itself(
-    api: Api, service: Service, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(service.operations.batches, "show", broken)
+    monkeypatch.setattr(Batches, "show", broken)
     response = api.client.get(f"/v1/batches/{UNKNOWN}")
     assert response.status_code == 500
     assert "secret" not in response.text

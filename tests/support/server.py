@@ -67,7 +67,7 @@ class Server:
             assert process.poll() is None, self.log.read_text()
             try:
                 return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return False
 
         eventually(ready, f"the service is ready; it said {self.log.read_text()}", timeout_s=30)

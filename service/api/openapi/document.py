@@ -13,12 +13,13 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
 from service import __version__
+from service.api.context import needs_key
 from service.api.openapi import answers, headers
 from service.api.openapi.bodies import submission_models
 from service.api.openapi.declare import Answer, Operation, Undocumented, operation_of
 from service.api.openapi.parts import Parameter
 from service.api.openapi.problems import problem_answers, problems_of
-from service.api.openapi.text import INTRODUCTION, TAGS
+from service.api.openapi.text import INTRODUCTION, SECURITY, TAGS
 from service.api.parameters import PATHS, REQUEST_ID
 from service.api.submission import Retry
 from service.errors import StartRefused
@@ -52,7 +53,10 @@ def describe(app: Flask, catalogue: Catalogue, settings: Settings) -> dict[str, 
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": _schemas(models, catalogue)},
+        "components": {
+            "schemas": _schemas(models, catalogue),
+            "securitySchemes": {"key": SECURITY},
+        },
     }
 
 
@@ -78,6 +82,8 @@ def _operation(
             "required": operation.body.required,
             "content": operation.body.content(catalogue),
         }
+    if needs_key(rule):
+        described["security"] = [{"key": []}, {}]
     found = {str(int(status)): _answer(answer) for status, answer in operation.answers.items()}
     described["responses"] = {**found, **problem_answers(problems_of(rule, operation))}
     return described

@@ -45,6 +45,28 @@ IDEMPOTENCY_REPLAYED: Final = Header(
     {"type": "string", "enum": ["true"]},
     "true",
 )
+RATE_LIMIT: Final = (
+    Header(
+        "RateLimit-Policy",
+        "How many batches the key may submit (`q`) in how many seconds (`w`); only with a key that "
+        "has such a limit.",
+        {"type": "string"},
+        '"batches";q=600;w=60',
+    ),
+    Header(
+        "RateLimit",
+        "How many of them are left (`r`), and for how many seconds (`t`).",
+        {"type": "string"},
+        '"batches";r=599;t=60',
+    ),
+)
+WWW_AUTHENTICATE: Final = Header(
+    "WWW-Authenticate",
+    "What is needed.",
+    {"type": "string", "enum": ["Bearer"]},
+    "Bearer",
+    required=True,
+)
 REQUEST_ID: Final = Header(
     "X-Request-Id",
     "The request's own, or one that was made.",

@@ -9,8 +9,10 @@ from typing import Any
 from werkzeug.routing import Rule
 
 from service import errors
+from service.api.context import needs_key
 from service.api.openapi import headers
 from service.api.openapi.declare import Operation
+from service.api.openapi.parts import Header
 from service.api.problems import PROBLEM_JSON, STATUS, problem_body
 
 REQUEST_ID = "c0ffee"
@@ -25,8 +27,8 @@ def problems_of(rule: Rule, operation: Operation) -> Errors:
         known.append(errors.Invalid)
     if {"batch_id", "job_id"} & rule.arguments:
         known += [errors.NotFound, errors.Expired]
-    if rule.rule.startswith("/v1/"):
-        known.append(errors.StoreUnavailable)
+    if needs_key(rule):
+        known += [errors.Unauthorized, errors.StoreUnavailable]
     return dict.fromkeys([*known, errors.JobspoolError])
 
 
@@ -44,8 +46,7 @@ def _status(error: type[errors.JobspoolError]) -> HTTPStatus:
 
 def _answer(status: HTTPStatus, problems: Errors) -> dict[str, Any]:
     invalid = errors.Invalid in problems
-    waits = [error for error in problems if hasattr(error, "retry_after_s")]
-    kept = (headers.RETRY_AFTER, headers.REQUEST_ID) if waits else (headers.REQUEST_ID,)
+    kept = [header for error in problems for header in _headers(error)]
     model = "InvalidProblem" if invalid else "Problem"
     return {
         "description": "; ".join(f"`{error.code}`: {_text(error)}" for error in problems),
@@ -55,8 +56,17 @@ def _answer(status: HTTPStatus, problems: Errors) -> dict[str, Any]:
                 "examples": {error.code: {"value": _example(status, error)} for error in problems},
             }
         },
-        "headers": headers.described(kept),
+        "headers": headers.described((*kept, headers.REQUEST_ID)),
     }
+
+
+def _headers(error: type[errors.JobspoolError]) -> Iterable[Header]:
+    if hasattr(error, "retry_after_s"):
+        yield headers.RETRY_AFTER
+    if issubclass(error, errors.QuotaUsed):
+        yield from headers.RATE_LIMIT
+    if issubclass(error, errors.Unauthorized):
+        yield headers.WWW_AUTHENTICATE
 
 
 def _text(error: type[errors.JobspoolError]) -> str:

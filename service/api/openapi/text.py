@@ -14,9 +14,17 @@ status, wait for its end, read its results.
   `Allow`.
 - Unknown fields and query parameters are errors. Answers may get new fields: pass over what you
   do not know.
-- A 503 tells by `Retry-After` when to come again; a submit with an `Idempotency-Key` can be
-  repeated without fear.
+- With keys, a request without a known one is 401, and what another key made is 404.
+- A 429 (a key's quota) and a 503 tell by `Retry-After` when to come again; a submit with an
+  `Idempotency-Key` can be repeated without fear.
 """
+
+SECURITY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key, as `jobspool keys create NAME` shows it. A service that never had a key "
+    "asks for none; any other shows each key what was made with that key, and nothing else.",
+}
 
 TAGS: Final = {
     "batches": "Submit, look, cancel, retry, remove.",

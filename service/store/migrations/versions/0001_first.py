@@ -33,6 +33,13 @@ def upgrade() -> None:
         "batches",
         sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column(
+            "owner",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default=sa.text("0"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("outcome", sa.String(length=12), nullable=True),
         sa.Column("name", sa.Text(), nullable=True),
@@ -87,23 +94,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("home IS NOT NULL"),
         postgresql_where=sa.text("home IS NOT NULL"),
     )
-    op.create_index(
-        "batches_by_name",
-        "batches",
-        ["name", "key"],
-        unique=False,
-        sqlite_where=sa.text("name IS NOT NULL"),
-        postgresql_where=sa.text("name IS NOT NULL"),
-    )
-    op.create_index("batches_by_creation", "batches", ["created_ms", "key"], unique=False)
-    op.create_index(
-        "batches_by_outcome",
-        "batches",
-        ["outcome", "key"],
-        unique=False,
-        sqlite_where=sa.text("outcome IS NOT NULL"),
-        postgresql_where=sa.text("outcome IS NOT NULL"),
-    )
     op.create_index("batches_by_status", "batches", ["status", "key"], unique=False)
     op.create_index(
         "batches_claimable",
@@ -120,6 +110,29 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("expires_ms IS NOT NULL"),
         postgresql_where=sa.text("expires_ms IS NOT NULL"),
+    )
+    op.create_index("batches_of_owner", "batches", ["owner", "key"], unique=False)
+    op.create_index(
+        "batches_of_owner_by_creation", "batches", ["owner", "created_ms", "key"], unique=False
+    )
+    op.create_index(
+        "batches_of_owner_by_name",
+        "batches",
+        ["owner", "name", "key"],
+        unique=False,
+        sqlite_where=sa.text("name IS NOT NULL"),
+        postgresql_where=sa.text("name IS NOT NULL"),
+    )
+    op.create_index(
+        "batches_of_owner_by_outcome",
+        "batches",
+        ["owner", "outcome", "key"],
+        unique=False,
+        sqlite_where=sa.text("outcome IS NOT NULL"),
+        postgresql_where=sa.text("outcome IS NOT NULL"),
+    )
+    op.create_index(
+        "batches_of_owner_by_status", "batches", ["owner", "status", "key"], unique=False
     )
     op.create_table(
         "console",
@@ -152,11 +165,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "idempotency",
+        sa.Column(
+            "owner",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default=sa.text("0"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
         sa.Column("accepted", sa.Text(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("key_hash"),
+        sa.PrimaryKeyConstraint("owner", "key_hash"),
     )
     op.create_index("idempotency_expiring", "idempotency", ["expires_ms"], unique=False)
     op.create_table(
@@ -257,7 +277,37 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
+        "keys",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
+        sa.Column("max_queued_jobs", sa.BigInteger(), nullable=True),
+        sa.Column("batches_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("queued", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("minute_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("minute_batches", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "keys_by_name",
+        "keys",
+        ["name"],
+        unique=True,
+        sqlite_where=sa.text("revoked_ms IS NULL"),
+        postgresql_where=sa.text("revoked_ms IS NULL"),
+    )
+    op.create_table(
         "labels",
+        sa.Column(
+            "owner",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default=sa.text("0"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column(
@@ -266,7 +316,7 @@ def upgrade() -> None:
             autoincrement=False,
             nullable=False,
         ),
-        sa.PrimaryKeyConstraint("name", "value", "batch_key"),
+        sa.PrimaryKeyConstraint("owner", "name", "value", "batch_key"),
         sqlite_with_rowid=False,
     )
     op.create_index("labels_of_batch", "labels", ["batch_key"], unique=False)
@@ -284,6 +334,13 @@ def upgrade() -> None:
     op.create_table(
         "tombstones",
         sa.Column("batch_id", sa.String(length=36), nullable=False),
+        sa.Column(
+            "owner",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            server_default=sa.text("0"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("expired_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("batch_id"),
         sqlite_with_rowid=False,
