@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import get_native_id
 from typing import Any, get_args
 
 import pytest
@@ -62,10 +63,9 @@ def read(readers: PageReaders, html: str, request: Request, job: Job | None = No
 
 
 def processes() -> set[int]:
-    """The readers that this process has."""
-    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    pids = {int(pid) for one in children for pid in one.read_text().split()}
-    return {pid for pid in pids if is_reader(pid)}
+    """The readers that this thread has started."""
+    children = Path(f"/proc/self/task/{get_native_id()}/children").read_text()
+    return {int(pid) for pid in children.split() if is_reader(int(pid))}
 
 
 def is_reader(pid: int) -> bool:
