@@ -201,6 +201,12 @@ class NotReady(Unavailable):
     code = "not-ready"
 
 
+class TooManyStreams(Unavailable):
+    """As many streams are being followed and waits waited for as there is room for."""
+
+    code = "too-many-streams"
+
+
 class StoreUnavailable(Unavailable):
     """The store can't be written or read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import string
 import time
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -233,12 +234,14 @@ class EndedBatch(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A transaction of the journal, once it is on disk. ``writes`` is what went into it."""
+    """A transaction of the journal, once it is on disk. ``writes`` is what went into it,
+    ``touched`` the ids of the batches whose counts, status or console it changed."""
 
     jobs: list[EndedJob]
     batches: list[EndedBatch]
     writes: int
     seconds: float
+    touched: AbstractSet[str] = frozenset()
 
 
 class ConsoleText(NamedTuple):

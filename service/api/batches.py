@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from structlog.contextvars import bind_contextvars
 
-from service.api import export, parameters, query
+from service.api import export, parameters, query, streams
 from service.api.body import Body, parse_json
 from service.api.context import operations, room
 from service.api.flaws import Flaws
@@ -25,6 +25,7 @@ from service.api.openapi.headers import (
     PREFERENCE_APPLIED,
     RATE_LIMIT,
     RETRY_AFTER,
+    WAIT_REFUSED,
 )
 from service.api.present import (
     batch_path,
@@ -52,6 +53,7 @@ from service.errors import (
     QueueFull,
     QueueQuotaUsed,
     TooLarge,
+    TooManyStreams,
     UnsupportedMedia,
 )
 from service.model import BATCH_ENDED, MAX_INDEX_BITS
@@ -65,7 +67,10 @@ MAX_INDEX = (1 << MAX_INDEX_BITS) - 1
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-_NEW = (LOCATION, IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, *RATE_LIMIT)
+_PAGED = (parameters.LIMIT, parameters.CURSOR)
+_FOLLOWED = (parameters.FOLLOW, parameters.AFTER_SEQ)
+_WAITED = (PREFERENCE_APPLIED, WAIT_REFUSED)
+_NEW = (LOCATION, IDEMPOTENCY_REPLAYED, *_WAITED, *RATE_LIMIT)
 _ACCEPTED = Answer("Accepted, and on disk.", answers.Batch, headers=(*_NEW, RETRY_AFTER))
 _NOT_NOW = (KeyInFlight, KeyReused, BatchQuotaUsed, QueueQuotaUsed, QueueFull, Draining)
 
@@ -161,9 +166,10 @@ def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
         headers["Idempotency-Replayed"] = "true"
     view = created_view(submitted.batch)
     try:
-        if wait and operations().batches.wait_for_end(batch_id, wait.seconds):
+        if wait:
+            waited = operations().batches.wait_for_end(batch_id, wait.seconds)
             view = batch_view(operations().batches.show(batch_id), operations().now_ms())
-            headers |= _applied(wait)
+            headers |= _applied(wait, waited=waited)
     except (NotFound, Expired):
         pass  # a replay: the batch is gone by now, and still this is what the key made
     if view["status"] in BATCH_ENDED:
@@ -171,7 +177,9 @@ def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
     return presented(view, 202, {**headers, "Retry-After": str(view["poll_after_s"])})
 
 
-def _applied(wait: query.Wait) -> dict[str, str]:
+def _applied(wait: query.Wait, *, waited: bool) -> dict[str, str]:
+    if not waited:
+        return {"Wait-Refused": TooManyStreams.code}
     return {"Preference-Applied": f"wait={wait.seconds:g}"} if wait.preferred else {}
 
 
@@ -192,8 +200,8 @@ def list_batches() -> Response:
 @blueprint.get("/<batch_id>")
 @documented(
     {
-        200: Answer("The batch.", answers.Batch, headers=(ETAG, RETRY_AFTER, PREFERENCE_APPLIED)),
-        304: Answer("Nothing has happened since.", headers=(ETAG, RETRY_AFTER, PREFERENCE_APPLIED)),
+        200: Answer("The batch.", answers.Batch, headers=(ETAG, RETRY_AFTER, *_WAITED)),
+        304: Answer("Nothing has happened since.", headers=(ETAG, RETRY_AFTER, *_WAITED)),
     },
     query=(parameters.WAIT,),
     headers=(parameters.PREFER, parameters.IF_NONE_MATCH),
@@ -203,8 +211,9 @@ def show_batch(batch_id: str) -> Response:
     headers = dict(NO_STORE)
     wait = query.wait_of(request, most_s=operations().settings.max_wait_s)
     batch = operations().batches.show(batch_id)
-    if wait and operations().batches.wait_for_end(batch_id, wait.seconds):
-        headers |= _applied(wait)
+    if wait:
+        waited = operations().batches.wait_for_end(batch_id, wait.seconds)
+        headers |= _applied(wait, waited=waited)
         batch = operations().batches.show(batch_id)
     view = batch_view(batch, operations().now_ms())
     if view["poll_after_s"] is not None:
@@ -246,11 +255,21 @@ def list_jobs(batch_id: str) -> Response:
             headers=(LINK,),
         )
     },
-    query=(parameters.FORMAT, parameters.LIMIT, parameters.CURSOR),
-    problems=(NotAcceptable,),
+    query=(parameters.FORMAT, *_PAGED, *_FOLLOWED),
+    problems=(NotAcceptable, *streams.PROBLEMS),
 )
 def list_results(batch_id: str) -> Response:
-    """How each job of a batch ended or stands, in submission order; also while it runs."""
+    """How each job of a batch ended or stands, in submission order; also while it runs.
+
+    With `follow` as NDJSON, each job as it ends, in that order, until the batch has ended: then
+    comes `{"type":"end",…}` with status, outcome and counts, the one line that has no `job_id`.
+    A stream without it was cut, and is resumed with `after`.
+    """
+    if query.flag(request, parameters.FOLLOW):
+        query.refuse_unknown(request, (parameters.FORMAT, *_FOLLOWED))
+        query.choice(request, parameters.FOLLOWED_FORMAT)
+        return streams.results(batch_id, query.after_of(request))
+    query.refuse_unknown(request, (parameters.FORMAT, *_PAGED, parameters.FOLLOW))
     chosen = _format()
     if chosen == "json":
         page = _job_page(batch_id, None)
@@ -261,10 +280,40 @@ def list_results(batch_id: str) -> Response:
 
 
 @blueprint.get("/<batch_id>/console")
-@documented({200: Answer("Their lines so far.", texts={"text/plain": examples.CONSOLE})})
+@documented(
+    {200: Answer("Their lines so far.", texts={"text/plain": examples.CONSOLE})},
+    query=(parameters.FOLLOW, parameters.AFTER_BYTES),
+    problems=streams.PROBLEMS,
+)
 def show_console(batch_id: str) -> Response:
-    """What the jobs of a batch printed, in the order printed."""
-    return streamed(operations().console.of_batch(batch_id), "text/plain")
+    """What the jobs of a batch printed, in the order printed.
+
+    With `follow` until the batch has ended; a stream that is cut is resumed with `after`.
+    """
+    after = query.after_of(request)
+    if query.flag(request, parameters.FOLLOW):
+        return streams.console(batch_id, after)
+    text = operations().console.of_batch(batch_id, after=after)
+    return streamed(text, "text/plain")
+
+
+@blueprint.get("/<batch_id>/events")
+@documented(
+    {
+        200: Answer("The events.", texts={"text/event-stream": examples.EVENTS}),
+        204: Answer("The last event has been seen: there is nothing to connect again for."),
+    },
+    query=(parameters.AFTER_ID,),
+    headers=(parameters.LAST_EVENT_ID,),
+    problems=(Malformed, *streams.PROBLEMS),
+)
+def follow_events(batch_id: str) -> Response:
+    """A batch as Server-Sent Events, until it has ended.
+
+    A `job` for each job that ended: its `Result`, with a link in place of the result itself. A
+    `batch` when status or counts changed, at most two a second, and last when it has ended.
+    """
+    return streams.events(batch_id, query.last_event_id(request))
 
 
 @blueprint.post("/<batch_id>/cancel")

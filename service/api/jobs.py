@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
+from service.api import parameters, query, streams
 from service.api.batches import NO_STORE
 from service.api.context import operations
 from service.api.openapi import examples
@@ -40,11 +41,22 @@ def show_result(job_id: str) -> Response:
 
 
 @blueprint.get("/<job_id>/console")
-@documented({200: Answer("Its lines so far.", texts={"text/plain": examples.CONSOLE})})
+@documented(
+    {200: Answer("Its lines so far.", texts={"text/plain": examples.CONSOLE})},
+    query=(parameters.FOLLOW, parameters.AFTER_BYTES),
+    problems=streams.PROBLEMS,
+)
 def show_job_console(job_id: str) -> Response:
-    """What one job printed."""
+    """What one job printed.
+
+    With `follow` until the job has ended; a stream that is cut is resumed with `after`.
+    """
     batch_id, index = _parts(job_id)
-    return streamed(operations().console.of_job(batch_id, index), "text/plain")
+    after = query.after_of(request)
+    if query.flag(request, parameters.FOLLOW):
+        return streams.console_of_job(batch_id, index, after)
+    text = operations().console.of_job(batch_id, index, after=after)
+    return streamed(text, "text/plain")
 
 
 @blueprint.post("/<job_id>/cancel")

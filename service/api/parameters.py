@@ -82,6 +82,28 @@ JOB_STATUS: Final = choice(
     "queued", "running", "cancelling", "succeeded", "failed", "cancelled",
 )  # fmt: skip
 FORMAT: Final = choice("format", "Instead of the `Accept` header.", "json", "ndjson", "csv")
+FOLLOWED_FORMAT: Final = choice("format", "What can be followed.", "ndjson")
+
+# --- streams ----------------------------------------------------------------------------------
+
+FOLLOW: Final = flag("follow", "Send what happens as it happens, until the end.")
+
+
+def _after(description: str) -> Parameter:
+    most = 10**15 - 1
+    schema = {"type": "integer", "minimum": 0, "maximum": most, "default": 0}
+    return Parameter("after", description, schema, 31)
+
+
+AFTER_SEQ: Final = _after("With `follow`: go on behind this `seq`.")
+AFTER_BYTES: Final = _after("Leave out so many bytes, which you have already.")
+AFTER_ID: Final = _after("Go on behind the event of this id, where no header says so.")
+LAST_EVENT_ID: Final = Parameter(
+    "Last-Event-ID",
+    "Go on behind the event of this id; browsers send it when they connect again.",
+    {"type": "string", "pattern": "^[0-9]{0,15}$"},
+    "31",
+)
 
 # --- the timeline -----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from typing import Any, AnyStr
 
 from flask import Response
 from sqlalchemy import Row
@@ -45,13 +45,13 @@ def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None =
     return response
 
 
-def streamed(pieces: Iterable[str], kind: str) -> Response:
+def streamed(pieces: Iterable[AnyStr], kind: str) -> Response:
     """An answer whose end nobody knows when it begins."""
     headers = {"Cache-Control": "no-store"}
     return Response(_or_cut(pieces), content_type=f"{kind}; charset=utf-8", headers=headers)
 
 
-def _or_cut(pieces: Iterable[str]) -> Iterator[str]:
+def _or_cut(pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:
     """If they can't be gone on with, the connection is cut: a last chunk would say that this was
     all. To the server it is then as if the client had left."""
     try:
@@ -139,7 +139,7 @@ def _chosen(batch: Row[Any] | Accepted) -> dict[str, Any]:
 
 def _links(batch: Row[Any] | Accepted, *, ended: bool) -> dict[str, str | None]:
     base = batch_path(batch.id)
-    parts = ("jobs", "results", "console", "timeline")
+    parts = ("jobs", "results", "console", "events", "timeline")
     return {
         "self": base,
         **{part: f"{base}/{part}" for part in parts},
@@ -235,6 +235,19 @@ def result_line(batch: Row[Any], job: Row[Any]) -> str:
     write it again would cost more than all the rest of an export."""
     head = dumps(_result_head(batch, job)).removesuffix("}")
     return f'{head},"error":{job.error or "null"},"result":{job.result or "null"}}}'
+
+
+def end_line(batch: Row[Any]) -> str:
+    """The last line of results that were followed: the one that has no ``job_id``."""
+    counts = {name: getattr(batch, name) for name in COUNTS}
+    return dumps({"type": "end", "status": batch.status, "outcome": batch.outcome, **counts})
+
+
+def ended_job(batch: Row[Any], job: Row[Any]) -> str:
+    """A job's line of the results, with a link to the result in its place."""
+    head = dumps(_result_head(batch, job)).removesuffix("}")
+    links = dumps({"result": f"/v1/jobs/{job_id(batch, job)}/result"})
+    return f'{head},"error":{job.error or "null"},"links":{links}}}'
 
 
 def _result_head(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:

@@ -90,6 +90,22 @@ def choice(request: Request, parameter: Parameter) -> str | None:
     return text
 
 
+def after_of(request: Request) -> int:
+    """Where a stream is to go on: a seq, or a number of bytes."""
+    text = request.args.get("after", "0")
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise Invalid([Flaw("/query/after", "must be a whole number, at most 15 digits")])
+    return int(text)
+
+
+def last_event_id(request: Request) -> int:
+    """``Last-Event-ID``, which a browser sends when it connects again, or else ``?after=``."""
+    text = request.headers.get("Last-Event-ID", "").strip()
+    if not re.fullmatch(r"[0-9]{0,15}", text):
+        raise Malformed("Last-Event-ID must be the id of an event of this stream: a whole number")
+    return int(text) if text else after_of(request)
+
+
 def cursor_of(request: Request, *, most: int = (1 << 63) - 1) -> int | None:
     """Where the page before ended. Opaque to clients: only ever one that ``next`` held, in a list
     of the same items."""

@@ -39,15 +39,16 @@ class Batches(UseCase):
 
     def wait_for_end(self, batch_id: str, seconds: float) -> bool:
         """Wait for the batch's end; False if no more requests may wait now."""
-        if not self._parts.seats.take():
+        seat = self._parts.seats.take()
+        if seat is None:
             return False
         try:
-            with self._parts.news.of(batch_id) as ended:
+            with self._parts.news.of_end(batch_id) as ended:
                 until = monotonic() + seconds
                 while self._still_active(batch_id) and (left := until - monotonic()) > 0:
                     ended.wait(min(left, POLL_S))
         finally:
-            self._parts.seats.leave()
+            seat.leave()
         return True
 
     def _still_active(self, batch_id: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.operations.access import Access
 from service.operations.batches import Batches
 from service.operations.console import Console
+from service.operations.following import Following
 from service.operations.health import Health
 from service.operations.jobs import Jobs
 from service.operations.parts import NOBODY, Caller, Parts
@@ -25,6 +26,7 @@ class Operations:
         self.batches = Batches(parts, caller)
         self.jobs = Jobs(parts, caller)
         self.console = Console(parts, caller)
+        self.following = Following(parts, caller)
         self.timelines = Timelines(parts, caller)
         self.health = Health(parts, caller)
 

@@ -67,14 +67,25 @@ class Seats:
     """Request threads that may be held by waits and streams at once: half of them."""
 
     def __init__(self, threads: int) -> None:
-        self._free = BoundedSemaphore(max(1, threads // 2))
+        self.total = max(1, threads // 2)
+        self._free = BoundedSemaphore(self.total)
 
-    def take(self) -> bool:
-        """False if none is free; else ``leave`` must follow."""
-        return self._free.acquire(blocking=False)
+    def take(self) -> Seat | None:
+        """None if none is free; else ``leave`` must follow."""
+        return Seat(self._free) if self._free.acquire(blocking=False) else None
+
+
+class Seat:
+    """One that was taken."""
+
+    def __init__(self, free: BoundedSemaphore) -> None:
+        self._free: BoundedSemaphore | None = free  # the request's thread only
 
     def leave(self) -> None:
-        self._free.release()
+        """Safe twice."""
+        if self._free:
+            self._free.release()
+        self._free = None
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from sqlalchemy import insert, null, select, update
 from service.model import ConsoleText, EndedJob, Ending, JobState, Outcome, batch_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
-from service.store.statements import FINISH_ROW
+from service.store.statements import CONSOLE_ROW, FINISH_ROW
 from service.store.transaction import Transaction
 
 RESULT = FINISH_ROW.index("result")
+JOB_KEY, TEXT = CONSOLE_ROW.index("job_key"), CONSOLE_ROW.index("text")
 
 LARGE = 1_000
 """Characters of a result above which quoting it once more costs more than a step of its own."""
@@ -31,14 +32,16 @@ def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
     """Append to the consoles, in this order. Neighbours of one job become one row."""
     rows: list[list[Any]] = []  # as CONSOLE_ROW
     for key, text in texts:
-        if rows and rows[-1][1] == key:
-            rows[-1][2] += text
-            continue
         entry = tx.ledger.batch(batch_of(key))
         if entry is None:
             continue  # the batch was deleted under a thread that had not returned
-        entry.console_seq += 1
-        rows.append([entry.key << SEQ_BITS | entry.console_seq, key, text])
+        if rows and rows[-1][JOB_KEY] == key:
+            rows[-1][TEXT] += text
+        else:
+            entry.console_seq += 1
+            place = entry.key << SEQ_BITS | entry.console_seq
+            rows.append([place, key, entry.console_bytes, text])
+        entry.console_bytes += len(text) if text.isascii() else len(text.encode())
     if rows:
         tx.sql.insert_console.run(tx.cursor, {"rows": json.dumps(rows, ensure_ascii=False)})
 

@@ -90,7 +90,7 @@ class Journal:
         clock: Clock,
         rules: HostRules,
         *,
-        on_commit: Callable[[set[str]], None],
+        on_commit: Callable[[Committed], None],
         measure: Callable[[Committed], None],
     ) -> None:
         self._database = database
@@ -278,13 +278,13 @@ class Journal:
                 pending.apply(tx)
             tx.settle()
         ended = list(tx.ended_batches.values())
-        return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun)
+        return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun, tx.touched)
 
     def _answer(self, work: Work, done: Committed) -> None:
         self._count(done)  # first: who is answered may ask for the numbers
         for pending in work.writes:
             pending.tell()
-        self._on_commit({batch.id for batch in done.batches})
+        self._on_commit(done)
         for batch in done.batches:
             _tell_of(batch)
 

@@ -40,6 +40,7 @@ class Entry:
     cancelled: int
     finish_seq: int
     console_seq: int
+    console_bytes: int
     version: int
     turn: int
     run_ms: int
@@ -103,6 +104,7 @@ class Ledger:
         self._now_ms = now_ms
         self._entries: dict[int, Entry | None] = {}
         self._queued_before: dict[int, int] = {}
+        self.touched: set[str] = set()
         self.ended: dict[str, EndedBatch] = {}
 
     def batch(self, key: int) -> Entry | None:
@@ -127,6 +129,7 @@ class Ledger:
                 continue
             self._conclude(entry)
             changes[entry.owner] += entry.queued - self._queued_before[entry.key]
+            self.touched.add(entry.id)
             binds = {name: getattr(entry, name) for name in _COLUMNS}
             self._statements.write.run(self._cursor, {**binds, "batch": entry.key})
         for owner, change in changes.items():

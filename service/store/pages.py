@@ -5,6 +5,7 @@ Every page goes on behind a key, so the last page costs what the first does.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from sqlalchemy import (
 
 from service.model import job_key
 from service.store.schema import (
+    FINISHED,
     QUEUED,
     RUNNING,
     SEQ_BITS,
@@ -47,6 +49,16 @@ MOST_SPANS = 10_000
 
 CODE_CHARS = 160
 """Of an error's text: its code stands first."""
+
+_HEAD = (
+    jobs.c.key,
+    jobs.c.custom_id,
+    jobs.c.type,
+    jobs.c.state,
+    jobs.c.cancelling,
+    jobs.c.finish_key,
+    jobs.c.error,
+)
 
 
 class Page(NamedTuple):
@@ -97,6 +109,60 @@ def _without(table: Table, *large: str) -> list[ColumnElement[Any]]:
     return [*(c for c in table.c if c.name not in (*large, "error")), start]
 
 
+def finished_page(
+    connection: Connection, batch_key: int, *, after: int, limit: int, results: bool
+) -> Page:
+    """A batch's ended jobs in the order in which they ended, behind the seq ``after``.
+
+    With what a line of the results tells of them, but for the result itself unless ``results``.
+    The page's ``end`` is a seq.
+    """
+    low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
+    columns = [*_HEAD, jobs.c.result] if results else _HEAD
+    chosen = select(*columns).where(
+        text(FINISHED), jobs.c.finish_key.between(low + after + 1, high)
+    )
+    page = _page(connection, chosen.order_by(jobs.c.finish_key), limit, _end_bytes, most=PAGE_BYTES)
+    return page._replace(end=page.rows[-1].finish_key - low) if page.end is not None else page
+
+
+class Place(NamedTuple):
+    """A place in a console: behind the piece with the key ``after``, and so many bytes on."""
+
+    after: int
+    skip: int
+
+
+def console_place(connection: Connection, batch: Row[Any], position: int) -> Place | None:
+    """Where so many bytes of a batch's console end; None if it is shorter. Found in as few
+    steps as the logarithm of its pieces."""
+    if position > batch.console_bytes:
+        return None
+    base = batch.key << SEQ_BITS
+
+    def start(seq: int) -> int:
+        found = select(console.c.start).where(console.c.key == base | seq)
+        return int(connection.execute(found).scalar_one())
+
+    seq = bisect_right(range(1, batch.console_seq + 1), position, key=start)
+    return Place(base | seq - 1, position - start(seq)) if seq else Place(base, 0)
+
+
+def console_place_of_job(connection: Connection, key: int, position: int) -> Place | None:
+    """The same for one job, whose console is bounded: it is read up to there. None if it is
+    shorter."""
+    after, more = 0, True
+    while more:
+        rows, end = console_of_job(connection, key, after=after, limit=SCAN)
+        for row in rows:
+            size = len(row.text.encode())
+            if position < size:
+                return Place(after, position)
+            position, after = position - size, row.key
+        more = end is not None
+    return None if position else Place(after, 0)
+
+
 def console_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
     """Pieces of a batch's console in the order printed; ``after`` is the key before, or 0."""
     low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
@@ -134,6 +200,10 @@ def _job_bytes(job: Row[Any]) -> int:
     texts = (job.params, job.result, job.error)
     weight: int = sum(len(one) for one in texts if one) + ATTEMPT_BYTES * (job.attempt + 1)
     return weight
+
+
+def _end_bytes(job: Row[Any]) -> int:
+    return len(job.error or "") + len(job._mapping.get("result") or "")
 
 
 def _text_bytes(piece: Row[Any]) -> int:

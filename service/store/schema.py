@@ -81,6 +81,7 @@ batches = Table(
     _count("cancelled"),
     _count("finish_seq"),
     _count("console_seq"),
+    _count("console_bytes"),
     _count("version"),
     # when the batch last had its turn: the smallest is next
     _count("turn"),
@@ -116,6 +117,7 @@ AT_HOME = "home IS NOT NULL"
 # jobs that wait for a moment, and those that wait for another job of their host to end
 DUE = "state = 'waiting' AND due_ms IS NOT NULL"
 PARKED = "state = 'waiting' AND due_ms IS NULL"
+FINISHED = "finish_key IS NOT NULL"
 
 
 def _partial(name: str, *columns: ColumnElement[Any], where: str) -> None:
@@ -195,7 +197,7 @@ _partial("jobs_parked", jobs.c.host, jobs.c.key, where=PARKED)
 _partial("jobs_running", jobs.c.owner, jobs.c.key, where=RUNNING)
 _partial("jobs_suspect", jobs.c.state, jobs.c.key, where=SUSPECT)
 _partial("jobs_unhappy", jobs.c.state, jobs.c.key, where=UNHAPPY)
-_partial("jobs_finished", jobs.c.finish_key, where="finish_key IS NOT NULL")
+_partial("jobs_finished", jobs.c.finish_key, where=FINISHED)
 
 attempts = Table(
     "attempts",
@@ -219,6 +221,8 @@ console = Table(
     # batch key << 32 | place in the batch's console
     Column("key", Key, primary_key=True, autoincrement=False),
     Column("job_key", BigInteger, nullable=False),
+    # how many bytes (UTF-8) of the batch's console stand before this piece
+    Column("start", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
 )
 Index("console_of_job", console.c.job_key, console.c.key)

@@ -27,7 +27,7 @@ from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, lab
 
 JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
-CONSOLE_ROW = ("key", "job_key", "text")
+CONSOLE_ROW = ("key", "job_key", "start", "text")
 FINISH_ROW = (
     "state",
     "result",

@@ -55,7 +55,7 @@ class Store:
         clock: Clock,
         rules: HostRules,
         *,
-        on_commit: Callable[[set[str]], None],
+        on_commit: Callable[[Committed], None],
         measure: Callable[[Committed], None] = lambda _: None,
     ) -> None:
         self._database = database

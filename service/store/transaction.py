@@ -31,6 +31,7 @@ class Transaction:
         self.cursor: Any = connection.connection.cursor()
         self.now_ms = clock.now_ms()
         self.steady_s = clock.steady_s()
+        self.touched: set[str] = set()  # batches whose counts, status or console it changed
         self.ended_batches: dict[str, EndedBatch] = {}
         self.ended_jobs: list[EndedJob] = []
         self.parked = 0  # jobs that were sent to wait for their host
@@ -46,6 +47,7 @@ class Transaction:
         for host, places in self.hosts.settle().items():
             self.wake(self.hosts.parked(host, places))
         self.ledger.settle()
+        self.touched |= self.ledger.touched
         self.ended_batches |= self.ledger.ended
 
     def wake(self, keys: list[int]) -> None:

@@ -126,7 +126,9 @@ def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
     database.upgrade()
     ended: list[set[str]] = []
     clock = MovedClock()
-    store = Store(database, clock, HostRules(2, 100), on_commit=ended.append)
+    store = Store(
+        database, clock, HostRules(2, 100), on_commit=lambda done: ended.append({batch.id for batch in done.batches})
+    )
     store.start()
     yield Kit(store, clock, ended)
     store.stop(5.0)

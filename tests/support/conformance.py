@@ -26,6 +26,7 @@ NOT_OURS = {
     "content-type",
     "date",
     "referrer-policy",
+    "x-accel-buffering",
     "x-content-type-options",
 }
 """Headers of HTTP itself, of which an API's description says nothing."""
@@ -71,6 +72,8 @@ class Conformance:
     def _check_body(self, content: dict[str, Any], response: TestResponse, where: str) -> None:
         assert response.mimetype in content, f"{where}: {response.mimetype} is not described"
         media = content[response.mimetype]
+        if response.mimetype == NDJSON and response.request.args.get("follow") == "true":
+            return  # it may never end: the tests of streams read it
         if response.mimetype == NDJSON:
             for line in response.text.splitlines():
                 self._check_json({"$ref": "#/components/schemas/Result"}, line, where)

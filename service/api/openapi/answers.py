@@ -55,6 +55,7 @@ class Links(BaseModel):
     jobs: str
     results: str
     console: str
+    events: str
     timeline: str
     cancel: str | None = Field(description="null after the end")
 

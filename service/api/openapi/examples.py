@@ -34,6 +34,7 @@ BATCH: Final[dict[str, Any]] = {
         "jobs": f"/v1/batches/{BATCH_ID}/jobs",
         "results": f"/v1/batches/{BATCH_ID}/results",
         "console": f"/v1/batches/{BATCH_ID}/console",
+        "events": f"/v1/batches/{BATCH_ID}/events",
         "timeline": f"/v1/batches/{BATCH_ID}/timeline",
         "cancel": f"/v1/batches/{BATCH_ID}/cancel",
     },
@@ -83,6 +84,12 @@ CSV: Final = (
     f'0,,{BATCH_ID}.0,letters,succeeded,,,"{{""lines"":[""A"",""B""]}}"\r\n'
 )
 CONSOLE: Final = "Thread-1: 1\nLetters: A\nThread-1: 2\n"
+EVENTS: Final = (
+    "event: job\n"
+    "id: 31\n"
+    f'data: {{"seq":31,"index":0,"custom_id":null,"job_id":"{BATCH_ID}.0","type":"letters",'
+    f'"status":"succeeded","error":null,"links":{{"result":"/v1/jobs/{BATCH_ID}.0/result"}}}}\n\n'
+)
 
 JOB_TYPE: Final[dict[str, Any]] = {
     "name": "numbers",

@@ -39,6 +39,12 @@ PREFERENCE_APPLIED: Final = Header(
     {"type": "string"},
     "wait=30",
 )
+WAIT_REFUSED: Final = Header(
+    "Wait-Refused",
+    "The request wanted to wait, and was answered at once: too many wait already.",
+    {"type": "string", "enum": ["too-many-streams"]},
+    "too-many-streams",
+)
 IDEMPOTENCY_REPLAYED: Final = Header(
     "Idempotency-Replayed",
     "This is the answer to an earlier request with the same key.",

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("cancelled", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("finish_seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("console_seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("console_bytes", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("turn", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("run_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -143,6 +144,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("job_key", sa.BigInteger(), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
