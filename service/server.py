@@ -120,6 +120,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             if paced:
                 paced.end()
 
+    def finish_request(self, conn: TConn, fs: Any) -> None:
+        """Called in the main loop, after ``handle``."""
+        if conn.sock.fileno() < 0:
+            # closed above; gunicorn would stumble over that, and count it down twice
+            self.nr_conns -= 1
+        else:
+            super().finish_request(conn, fs)
+
     def handle_request(self, req: Any, conn: TConn) -> Any:
         refuse_what_is_ambiguous(req)
         if req.body and isinstance(req.body.reader, ChunkedReader):
