@@ -16,6 +16,7 @@ BATCHES = 100_000
 JOBS = 200_000
 FEW_ARE_HIS = 7
 BIG = BATCHES + 1
+ENDED = BIG + 60_000
 NOW_MS = 1_000_000_000
 STEP = 1_000
 CHEAP = 220 * STEP
@@ -60,6 +61,21 @@ def _fill(writer: Connection) -> None:
         f"{numbers.format(JOBS)} INSERT INTO jobs (key, state, type, params, max_attempts, "
         f"queued_ms) SELECT {BIG} << 24 | (i - 1), CASE i {states} ELSE 'queued' END, "
         "'numbers', '{}', 1, 0 FROM n"
+    )
+    # one that has ended: a job and four bytes of console for each number
+    writer.exec_driver_sql(
+        f"INSERT INTO batches ({columns}, total, succeeded, console_seq, console_bytes, created_ms)"
+        f" VALUES ({ENDED}, 'ended', 'completed', 'succeeded', 'n', '{{}}', 'pool', 'line', 0, 9, "
+        f"1, 0, {JOBS}, {JOBS}, {JOBS}, {4 * JOBS}, 0)"
+    )
+    writer.exec_driver_sql(
+        f"{numbers.format(JOBS)} INSERT INTO jobs (key, state, type, params, max_attempts, "
+        f"queued_ms, finish_key) SELECT {ENDED} << 24 | (i - 1), 'succeeded', 'numbers', '{{}}', "
+        f"1, 0, {ENDED} << 32 | ({JOBS} + 1 - i) FROM n"
+    )
+    writer.exec_driver_sql(
+        f"{numbers.format(JOBS)} INSERT INTO console (key, job_key, start, text) "
+        f"SELECT {ENDED} << 32 | i, {ENDED} << 24, 4 * (i - 1), 'abc' || char(10) FROM n"
     )
 
 
@@ -193,3 +209,26 @@ def test_the_last_page_of_those_created_after_a_moment(connection: Connection) -
 def test_the_state_of_the_queue(connection: Connection) -> None:
     assert assert_cheap(connection, lambda: queries.queue_state(connection)).oldest_queued_ms == BIG
     assert_cheap(connection, lambda: queries.probe(connection))
+
+
+@pytest.mark.parametrize("results", [True, False])
+@pytest.mark.parametrize("after", [0, JOBS - 200])
+def test_a_page_of_jobs_as_they_ended(connection: Connection, after: int, results: bool) -> None:
+    page = assert_cheap(
+        connection,
+        lambda: pages.finished_page(connection, ENDED, after=after, limit=100, results=results),
+    )
+    assert [queries.result_seq(row) for row in page.rows] == list(range(after + 1, after + 101))
+    assert page.end == after + 100
+
+
+@pytest.mark.parametrize("position", [0, 1, 2 * JOBS + 3, 4 * JOBS - 1, 4 * JOBS])
+def test_a_place_in_a_long_console(connection: Connection, position: int) -> None:
+    batch = queries.find_batch(connection, "ended", NOW_MS)
+    place = assert_cheap(connection, lambda: pages.console_place(connection, batch, position))
+    page = pages.console_page(connection, ENDED, after=place.after, limit=2)
+    seqs = [row.key & 0xFFFFFFFF for row in page.rows]
+    first = min(position // 4 + 1, JOBS)
+    assert seqs == [seq for seq in (first, first + 1) if seq <= JOBS]
+    assert place.skip == position - 4 * (first - 1)
+    assert pages.console_place(connection, batch, 4 * JOBS + 1) is None

@@ -40,7 +40,7 @@ def test_a_batch_shows_all_that_the_contract_names(api: Api) -> None:
     assert counts["total"] == sum(n for name, n in counts.items() if name != "total")
     assert batch["created_at"] <= batch["started_at"] <= batch["finished_at"]
     assert batch["finished_at"].endswith("Z")
-    for link in ("self", "jobs", "results", "console"):
+    for link in ("self", "jobs", "results", "console", "events"):
         assert api.client.get(batch["links"][link]).status_code == 200
 
 
