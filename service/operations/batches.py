@@ -39,6 +39,8 @@ class Batches(UseCase):
 
     def wait_for_end(self, batch_id: str, seconds: float) -> bool:
         """Wait for the batch's end; False if no more requests may wait now."""
+        if not self._still_active(batch_id):
+            return True
         seat = self._parts.seats.take()
         if seat is None:
             return False

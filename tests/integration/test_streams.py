@@ -307,8 +307,13 @@ def test_half_of_the_threads_may_be_held(make_service: Callable[..., Service]) -
         assert answer.headers["Wait-Refused"] == "too-many-streams"
         assert "Preference-Applied" not in answer.headers
         assert int(answer.headers["Retry-After"]) >= 1
+    api.client.post(f"{path}/cancel")
+    api.ended(path)
+    ended = api.client.get(f"{path}?wait=30")
+    assert "Wait-Refused" not in ended.headers, "there was nothing to wait for"
     for response in held:
         response.close()
+    path = api.submit(job("sleeper"))
     with streamed(api, f"{path}/events"):
         waited = api.client.get(path, headers={"Prefer": "wait=0"})
         assert waited.headers["Preference-Applied"] == "wait=0"
