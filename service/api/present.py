@@ -32,11 +32,14 @@ MOST_CPUS = 9_999.99
 
 log = logging.getLogger(__name__)
 
+# json.dumps makes an encoder at each call with options; this one keeps no state between calls
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 COUNTS = ("total", "queued", "running", "succeeded", "failed", "cancelled")
 
 
 def dumps(value: Any) -> str:
-    return one_line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return one_line(_encode(value))
 
 
 def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -127,7 +127,10 @@ def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kit]:
     ended: list[set[str]] = []
     clock = MovedClock()
     store = Store(
-        database, clock, HostRules(2, 100), on_commit=lambda done: ended.append({batch.id for batch in done.batches})
+        database,
+        clock,
+        HostRules(2, 100),
+        on_commit=lambda done: ended.append({batch.id for batch in done.batches}),
     )
     store.start()
     yield Kit(store, clock, ended)
