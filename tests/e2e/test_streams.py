@@ -138,7 +138,7 @@ def test_a_follower_that_does_not_read_is_dropped(make_server: Callable[..., Ser
     path = server.submit(*[job(count=10_000, name="x" * 100)] * 8)
     server.ended(path)
     deaf = opened(server, f"{path}/console?follow=true", buffer=4_096)
-    cut = "cut a client off"
+    cut = "a slow client was cut off"
     eventually(lambda: cut in server.log.read_text(), "it is dropped", timeout_s=20)
     assert not rest_of(deaf).endswith(b"0\r\n\r\n")
 
