@@ -116,6 +116,12 @@ class NameTaken(JobspoolError):
     code = "name-taken"
 
 
+class CrossSite(JobspoolError):
+    """A web page of another site can't do this."""
+
+    code = "cross-site"
+
+
 # --- what is asked about ------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from flask import Flask, Response
 from service.api import about, batches, docs, jobs, metrics, timeline, traffic
 from service.api.context import EXTENSION, NUMBERS, ROOM, admit
 from service.api.openapi.document import describe
+from service.api.origin import refuse_other_sites
 from service.api.present import dumps
 from service.api.problems import register_problems
 from service.api.room import Room
@@ -27,6 +28,7 @@ def create_app(operations: Operations, numbers: Metrics) -> Flask:
     app.after_request(_guard_types)
     traffic.register(app)
     app.before_request(admit)
+    app.before_request(refuse_other_sites)
     for part in (batches, jobs, timeline, about, metrics, docs):
         app.register_blueprint(part.blueprint)
     register_problems(app)

@@ -22,6 +22,7 @@ STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.BatchQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,
     errors.QueueQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.CrossSite: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Expired: HTTPStatus.GONE,
     errors.ResultNotReady: HTTPStatus.CONFLICT,

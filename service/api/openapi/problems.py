@@ -25,6 +25,8 @@ def problems_of(rule: Rule, operation: Operation) -> Errors:
     known = list(operation.problems)
     if not operation.any_query:
         known.append(errors.Invalid)
+    if rule.methods and rule.methods & {"POST", "DELETE"}:
+        known.append(errors.CrossSite)
     if {"batch_id", "job_id"} & rule.arguments:
         known += [errors.NotFound, errors.Expired]
     if needs_key(rule):
