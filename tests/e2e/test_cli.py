@@ -178,6 +178,23 @@ def test_an_interrupted_watch_says_that_the_batch_goes_on(shell: Shell) -> None:
     shell.said("cancel", batch)
 
 
+def test_results_and_console_are_followed_as_they_come(shell: Shell) -> None:
+    never = {"type": "numbers", "params": {"count": 1, "delay_s": 300}}
+    jobs = "\n".join(map(json.dumps, (never, {"type": "letters", "params": {"letters": "A"}})))
+    batch = shell.said("submit", "-", "--format", "ndjson", input=jobs)
+    with subprocess.Popen(
+        [COMMAND, "results", batch, "--follow"],
+        env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as follow:  # fmt: skip
+        assert follow.stdout
+        assert json.loads(follow.stdout.readline())["index"] == 1, "while the other still runs"
+        shell.said("cancel", batch)
+        rest, errors = follow.communicate(timeout=30)
+    assert (follow.returncode, errors) == (0, "")
+    assert [json.loads(line)["status"] for line in rest.splitlines()] == ["cancelled"]
+    assert sorted(shell.said("console", batch, "--follow").splitlines()) == ["1", "A"]
+
+
 def test_lists_for_programs_and_for_people(shell: Shell, finished: str) -> None:
     row = shell.said("ls", "--label", "team=a").split("\t")
     assert row[:4] == [finished, "succeeded", "3/3", "0"]
