@@ -467,7 +467,7 @@ def test_a_wait_shows_the_progress_and_ends_in_time(scripted: Callable[..., Scri
     service = scripted(*[reply(200, a_batch())] * 20)
     seen: list[api.Batch] = []
     with client_of(service) as client, pytest.raises(api.WaitTimeout) as late:
-        client.wait("b-1", timeout_s=0.05, on_progress=seen.append)
+        client.wait("b-1", timeout_s=1.0, on_progress=seen.append)
     assert late.value.batch == seen[-1]
     assert "0 of 2 jobs" in str(late.value)
     assert len(seen) >= 2
