@@ -114,7 +114,7 @@ def _accepted(key_hash: str | None) -> Sealed:
         body, submission = _submission(take)
         with operations().submissions.key_in_flight(key_hash):
             return operations().submissions.submit(
-                submission.options, submission.specs, _remembered(key_hash, body)
+                submission.options, submission.specs, _remembered(key_hash, body), key_hash
             )
 
 

@@ -27,9 +27,13 @@ class Submissions(UseCase):
         options: BatchOptions,
         specs: Iterable[JobSpec],
         remember: Callable[[], Remembered | None] = lambda: None,
+        key_hash: str | None = None,
     ) -> Sealed:
-        """Accept a batch. Raises Draining, QueueFull, QuotaUsed, KeyReused, StoreUnavailable, and
-        what ``specs`` raises."""
+        """Accept a batch. ``key_hash`` is that of ``remember``, which is asked at the end.
+
+        Raises Draining, QueueFull, QuotaUsed, KeyReused, StoreUnavailable, and what ``specs``
+        raises.
+        """
         engine, settings = self._parts.engine, self._parts.settings
         if engine.draining:
             raise Draining
@@ -43,6 +47,7 @@ class Submissions(UseCase):
             remember_s=settings.idempotency_ttl_s,
             owner=self._caller.owner,
             quotas=Quotas(settings.key_max_queued_jobs, settings.key_batches_per_minute),
+            key_hash=key_hash,
         )
         engine.wake()
         if not sealed.replayed:
@@ -76,7 +81,9 @@ class Submissions(UseCase):
             ttl_s=batch.ttl_s,
             retry_of=batch.id,
         )
-        return self.submit(options, self._specs_of(batch, states), lambda: remember)
+        return self.submit(
+            options, self._specs_of(batch, states), lambda: remember, remember and remember.key_hash
+        )
 
     def _recall(self, remember: Remembered) -> Accepted | None:
         with self._store.snapshot() as connection:

@@ -46,14 +46,18 @@ class Account:
 
     def charge(self, jobs: int) -> None:
         """Take a batch of so many jobs from the quotas. Raises BatchQuotaUsed, QueueQuotaUsed."""
-        self._refuse_batch()
-        self._refuse_jobs(jobs)
+        self.refuse_over(jobs)
         self._used += 1
         self._tx.connection.execute(
             update(keys)
             .where(keys.c.id == self._row.id)
             .values(minute_ms=self._begun_ms, minute_batches=self._used)
         )
+
+    def refuse_over(self, jobs: int) -> None:
+        """As ``charge``, without taking anything."""
+        self._refuse_batch()
+        self._refuse_jobs(jobs)
 
     def _refuse_batch(self) -> None:
         allowance = self.allowance

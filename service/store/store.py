@@ -102,11 +102,14 @@ class Store:
         remember_s: int = 0,
         owner: int = NO_OWNER,
         quotas: Quotas = NO_QUOTAS,
+        key_hash: str | None = None,
     ) -> Sealed:
         """Write a batch down, whole or not at all; ``specs`` may be a stream.
 
         What the stream raises is passed on, and nothing of the batch stays. ``remember`` is
-        asked once the stream has ended. ``quotas`` bind an owner that has none of its own.
+        asked once the stream has ended. ``quotas`` bind an owner that has none of its own. A long
+        stream is left once it is over a bound, unless an Idempotency-Key of ``key_hash`` made a
+        batch before.
         Raises KeyReused, QuotaUsed, QueueFull, Unauthorized, StoreUnavailable.
         """
         stream = iter(specs)
@@ -130,15 +133,24 @@ class Store:
             submits.insert_jobs(tx, key, 0, first)
             return key
 
+        def go_on(tx: Transaction, key: int, total: int, some: list[JobSpec]) -> None:
+            submits.refuse_hopeless(
+                tx,
+                total + len(some),
+                most_queued=most_queued,
+                owner=owner,
+                quotas=quotas,
+                key_hash=key_hash,
+            )
+            submits.insert_jobs(tx, key, total, some)
+
         if not rest:
             return self.journal.write(lambda tx: end(tx, begin(tx), len(first)))
         key = self.journal.write(begin)
         try:
             total = len(first)
             while rest:
-                self.journal.write(
-                    partial(submits.insert_jobs, batch_key=key, first=total, specs=rest)
-                )
+                self.journal.write(partial(go_on, key=key, total=total, some=rest))
                 total += len(rest)
                 rest = list(islice(stream, STAGE))
             return self.journal.write(lambda tx: end(tx, key, total))

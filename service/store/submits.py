@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from service.errors import Allowance, KeyReused, QueueFull, StoreUnavailable
 from service.model import (
@@ -116,6 +116,27 @@ def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[Job
     tx.sql.insert_jobs.run(tx.cursor, binds)
 
 
+def refuse_hopeless(
+    tx: Transaction,
+    total: int,
+    *,
+    most_queued: int,
+    owner: int,
+    quotas: Quotas,
+    key_hash: str | None,
+) -> None:
+    """Refuse a batch that ``seal`` would refuse, with so many jobs received and more to come.
+
+    One whose Idempotency-Key made a batch before may be that once more: it is read to its end.
+    """
+    if key_hash is not None and _kept(tx.connection, key_hash, tx.now_ms, owner):
+        return
+    account = account_of(tx, owner, quotas)
+    if account:
+        account.refuse_over(total)
+    _refuse_over(tx, total, most_queued)
+
+
 def seal(
     tx: Transaction,
     batch_key: int,
@@ -202,17 +223,21 @@ def recall(
     connection: Connection, remember: Remembered, now_ms: int, owner: int = NO_OWNER
 ) -> Accepted | None:
     """What the key made before; None for a new or forgotten one. Raises KeyReused."""
-    statement = select(idempotency).where(
-        idempotency.c.owner == owner,
-        idempotency.c.key_hash == remember.key_hash,
-        idempotency.c.expires_ms > now_ms,
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _kept(connection, remember.key_hash, now_ms, owner)
     if row is None:
         return None
     if row.fingerprint != remember.fingerprint:
         raise KeyReused
     return Accepted(*json.loads(row.accepted))
+
+
+def _kept(connection: Connection, key_hash: str, now_ms: int, owner: int) -> Row[Any] | None:
+    statement = select(idempotency).where(
+        idempotency.c.owner == owner,
+        idempotency.c.key_hash == key_hash,
+        idempotency.c.expires_ms > now_ms,
+    )
+    return connection.execute(statement).one_or_none()
 
 
 def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:

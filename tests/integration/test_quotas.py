@@ -6,10 +6,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from service.composition import Service
+from service.errors import KeyReused, QueueFull, QuotaUsed
+from service.model import BatchOptions, Executor, JobSpec
+from service.operations.parts import Caller
+from service.operations.submissions import Submissions
+from service.store.store import STAGE
+from service.store.submits import Remembered
 from tests.support.api import Api, job
 from tests.support.clock import MovedClock
-from tests.support.keys import api_of, api_with
+from tests.support.keys import api_of, api_with, make_key
 from tests.support.waiting import eventually
 
 MINUTE_MS = 60_000
@@ -123,3 +131,27 @@ def test_without_keys_there_are_no_quotas(make_service: Callable[..., Service]) 
         answer = api.post([job(count=0)] * 3)
         assert answer.status_code == 202
         assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers.keys())
+
+
+def test_a_long_stream_is_left_once_it_is_over_a_bound(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service(max_queued_jobs=3 * STAGE)
+    make_key(service, "small", max_queued_jobs=2 * STAGE)
+    make_key(service, "large", max_queued_jobs=0, batches_per_minute=1)
+    small, large = (service.operations.of(Caller(owner)).submissions for owner in (1, 2))
+    spec = JobSpec("sleeper", "{}", None, None, 1)
+
+    def submit(by: Submissions, count: int, fingerprint: str = "f") -> int:
+        """How many were read before it was refused."""
+        remaining = iter([spec] * count)
+        remembered = Remembered("hash", fingerprint)
+        options = BatchOptions(executor=Executor.SEQUENTIAL)
+        with pytest.raises((QuotaUsed, QueueFull, KeyReused)):
+            by.submit(options, remaining, lambda: remembered, "hash")
+        return count - sum(1 for _ in remaining)
+
+    assert submit(small, 20 * STAGE) == 3 * STAGE
+    assert submit(large, 20 * STAGE) == 4 * STAGE
+    large.submit(BatchOptions(), [spec], lambda: Remembered("hash", "f"), "hash")
+    assert submit(large, 5 * STAGE, "other") == 5 * STAGE, "it might have been a repeat"
