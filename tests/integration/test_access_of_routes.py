@@ -46,6 +46,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("GET", f"{BATCH}/jobs"): Row(200),
     ("GET", f"{BATCH}/results"): Row(200),
     ("GET", f"{BATCH}/console"): Row(200),
+    ("GET", f"{BATCH}/events"): Row(200),
     ("GET", f"{BATCH}/timeline"): Row(200),
     ("POST", f"{BATCH}/cancel"): Row(200),
     ("POST", f"{BATCH}/retry"): Row(202, json={"status": ["succeeded"]}),
@@ -97,6 +98,26 @@ def test_who_may_ask_what(service: Service) -> None:
         answer = ask(own, route, batch_id)
         assert answer.status_code == row.owner, (route, answer.text)
         answer.close()
+
+
+def test_no_form_of_a_route_shows_what_is_anothers(service: Service) -> None:
+    batch = api_of(service, "own").run(job(count=1))
+    other = api_of(service, "other")
+    path = f"/v1/batches/{batch['id']}"
+    for form in (
+        f"{path}?wait=1",
+        f"{path}/jobs?status=succeeded",
+        f"{path}/results?format=ndjson",
+        f"{path}/results?format=csv",
+        f"{path}/results?follow=true",
+        f"{path}/results?follow=true&after=0",
+        f"{path}/console?follow=true",
+        f"{path}/timeline?format=chrome-trace",
+        f"/v1/jobs/{batch['id']}.0/console?follow=true",
+    ):
+        assert other.client.get(form).status_code == 404, form
+    again = other.client.get(path, headers={"If-None-Match": 'W/"1"', "Last-Event-ID": "1"})
+    assert again.status_code == 404
 
 
 def assert_refused(answer: TestResponse) -> None:
