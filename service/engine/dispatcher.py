@@ -234,12 +234,12 @@ class Dispatcher:
 
     def _work(self, shift: LiveShift) -> None:
         """What a job's thread does."""
-        longest, begun = 0.0, monotonic()
+        jobs, begun = 0, monotonic()
         while live := shift.take():
-            outcome = self._runner.run(live)
-            self._end(live, outcome)
-            longest, begun = max(longest, monotonic() - begun), monotonic()
-        self._pace.note(shift.batch.key, longest)
+            self._end(live, self._runner.run(live))
+            jobs += 1
+        if jobs:
+            self._pace.note(shift.batch.key, (monotonic() - begun) / jobs)
         self._leave(shift)
 
     def _end(self, live: LiveJob, outcome: Outcome) -> None:

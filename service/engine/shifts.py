@@ -14,10 +14,13 @@ from time import monotonic
 from service.engine.executors import JobExecutor, Place
 from service.engine.registry import LiveJob
 
-SHIFT_S = 0.004
+QUICK_S = 0.002
+"""Jobs that take longer each are not put into shifts."""
+
+SHIFT_S = 0.016
 """How much work a shift may hold, by the pace of its batch."""
 
-LONGEST = 32
+LONGEST = 64
 """Most jobs of a shift."""
 
 RECALL_S = 0.05
@@ -58,7 +61,11 @@ class LiveShift:
 
 
 class Pace:
-    """How long the jobs of a batch take, by the latest of them."""
+    """How long the jobs of a batch take, by the latest shifts.
+
+    By the mean of a shift, not its longest job: a thread that has to wait for Python's lock
+    makes one job look long, and one that really is has the others recalled.
+    """
 
     MOST_BATCHES = 1_000
 
@@ -67,7 +74,8 @@ class Pace:
         self._seconds: dict[int, float] = {}  # by batch key; job threads write; guarded by _lock
 
     def note(self, batch_key: int, seconds: float) -> None:
-        """Believe a slow job at once, fast ones slowly: holding a job back costs more."""
+        """``seconds`` a job. Believe slow ones at once, fast ones slowly: holding a job back
+        costs more."""
         with self._lock:
             before = self._seconds.get(batch_key, seconds)
             if len(self._seconds) >= self.MOST_BATCHES:
@@ -77,5 +85,5 @@ class Pace:
     def lengths(self) -> dict[int, int]:
         """How many jobs a shift may hold, by batch key; one for the batches that are missing."""
         with self._lock:
-            quick = {key: s for key, s in self._seconds.items() if s <= SHIFT_S / 2}
+            quick = {key: s for key, s in self._seconds.items() if s <= QUICK_S}
         return {key: min(LONGEST, int(SHIFT_S / max(s, 1e-6))) for key, s in quick.items()}

@@ -169,8 +169,9 @@ def _observed(
     if not values:
         return []
     bounds, texts = METRICS[name].bounds, _BOUNDS[name]
-    buckets = Counter(texts[bisect_left(bounds, value)] for value in values)
-    counted = [((name, *labels, bound), float(n)) for bound, n in buckets.items()]
+    # many of them are the same number of milliseconds
+    alike = Counter(values).items()
+    counted = [((name, *labels, texts[bisect_left(bounds, value)]), float(n)) for value, n in alike]
     return [*counted, ((name, *labels, SUM), sum(values))]
 
 
@@ -180,17 +181,24 @@ def _ended(
     code_of: Callable[[str | None], str],
 ) -> Iterator[tuple[Series, float]]:
     """One sum for many jobs: a transaction may end thousands."""
-    for (name, state), count in Counter((job.type, job.state) for job in jobs).items():
-        yield ("jobspool_jobs_finished", type_of(name), state.value), count
-    for name in {job.type for job in jobs}:
-        label, ran = (type_of(name),), [job for job in jobs if job.type == name]
-        run = [job.run_ms / 1000 for job in ran if job.run_ms is not None]
-        queue = [job.queue_ms / 1000 for job in ran if job.queue_ms is not None]
+    for (name, state), alike in _grouped(jobs).items():
+        label = (type_of(name),)
+        yield ("jobspool_jobs_finished", *label, state.value), len(alike)
+        run = [job.run_ms / 1000 for job in alike if job.run_ms is not None]
+        queue = [job.queue_ms / 1000 for job in alike if job.queue_ms is not None]
         yield from _observed("jobspool_job_run_seconds", label, run)
         yield from _observed("jobspool_job_queue_seconds", label, queue)
+        if state is JobState.FAILED:
+            for code, count in Counter(code_of(job.error) for job in alike).items():
+                yield ("jobspool_job_errors", *label, code), count
+
+
+def _grouped(jobs: Sequence[EndedJob]) -> dict[tuple[str, JobState], list[EndedJob]]:
+    """By type and state."""
+    grouped: dict[tuple[str, JobState], list[EndedJob]] = {}
     for job in jobs:
-        if job.state is JobState.FAILED:
-            yield ("jobspool_job_errors", type_of(job.type), code_of(job.error)), 1.0
+        grouped.setdefault((job.type, job.state), []).append(job)
+    return grouped
 
 
 def _method(method: str) -> str:

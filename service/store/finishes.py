@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, null, select, update
 
@@ -20,6 +21,15 @@ JOB_KEY, TEXT = CONSOLE_ROW.index("job_key"), CONSOLE_ROW.index("text")
 
 LARGE = 1_000
 """Characters of a result above which quoting it once more costs more than a step of its own."""
+
+
+class End(NamedTuple):
+    """An outcome that is its job's last."""
+
+    entry: Entry
+    state: JobState
+    outcome: Outcome
+
 
 _TERMINAL = {
     Ending.SUCCEEDED: JobState.SUCCEEDED,
@@ -52,25 +62,25 @@ def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
     Each is fenced: if the job is no longer this node's, or is at another attempt, nothing
     changes and nobody is told; whoever has it now will finish it.
     """
-    ends: list[tuple[Entry, Outcome, JobState]] = []
+    ends: list[End] = []
     for outcome in outcomes:
         entry = tx.ledger.batch(batch_of(outcome.key))
         if entry is None:
             continue
         if outcome.ending in _TERMINAL and outcome.not_before_ms is None:
-            ends.append((entry, outcome, _TERMINAL[outcome.ending]))
+            ends.append(End(entry, _TERMINAL[outcome.ending], outcome))
         else:
             _requeue(tx, entry, outcome, node=node)
     if ends and not _end_all(tx, ends, node=node):
-        for entry, outcome, state in ends:
+        for entry, state, outcome in ends:
             end_job(tx, entry, outcome, state, node=node)
 
 
-def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, node: int) -> bool:
+def _end_all(tx: Transaction, ends: list[End], *, node: int) -> bool:
     """End all of them in one statement; if the fence keeps any out, change nothing: False."""
     seqs: Counter[int] = Counter()
     rows = []
-    for entry, outcome, state in ends:
+    for entry, state, outcome in ends:
         seqs[entry.key] += 1
         rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
     tx.cursor.execute("SAVEPOINT ends")
@@ -78,8 +88,9 @@ def _end_all(tx: Transaction, ends: list[tuple[Entry, Outcome, JobState]], *, no
         tx.cursor.execute("ROLLBACK TO ends")
         return False
     tx.cursor.execute("RELEASE ends")
-    for entry, outcome, state in ends:
-        _count_end(tx, entry, outcome, state)
+    for _, alike in groupby(ends, key=lambda end: (end.entry.key, end.state)):
+        some = list(alike)
+        _count_ends(tx, some[0].entry, some[0].state, [end.outcome for end in some])
     return True
 
 
@@ -97,7 +108,7 @@ def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *,
     """End one job, if it still is this node's."""
     row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
     if _run_finishes(tx, [row], node=node) == 1:
-        _count_end(tx, entry, outcome, state)
+        _count_ends(tx, entry, state, [outcome])
 
 
 def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tuple[Any, ...]:
@@ -116,28 +127,34 @@ def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tu
     )
 
 
-def _count_end(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState) -> None:
-    entry.finish_seq += 1
-    entry.count(state, 1)
-    leave_running(tx, entry, outcome)
+def _count_ends(
+    tx: Transaction, entry: Entry, state: JobState, outcomes: Sequence[Outcome]
+) -> None:
+    entry.finish_seq += len(outcomes)
+    entry.count(state, len(outcomes))
+    leave_running(tx, entry, outcomes)
+    tx.ended_jobs += [_ended(state, outcome) for outcome in outcomes]
+
+
+def _ended(state: JobState, outcome: Outcome) -> EndedJob:
     began_ms, queued_ms = outcome.started_ms, outcome.queued_ms
-    run_ms = outcome.finished_ms - began_ms
     queue_ms = None if queued_ms is None else max(0, began_ms - queued_ms)
-    tx.ended_jobs.append(EndedJob(outcome.type, state, run_ms, queue_ms, outcome.error))
+    return EndedJob(outcome.type, state, outcome.finished_ms - began_ms, queue_ms, outcome.error)
 
 
-def leave_running(tx: Transaction, entry: Entry, outcome: Outcome) -> None:
-    """Count a job out that ran, whatever becomes of it."""
-    if outcome.host is not None:
-        tx.hosts.leave(outcome.host, outcome.host_wish)
-    entry.count(JobState.RUNNING, -1)
-    if outcome.claimed_ms is not None:
-        entry.live -= 1
-        entry.live_claimed_ms -= outcome.claimed_ms
-    entry.run_ms += outcome.finished_ms - outcome.started_ms
-    entry.cpu_us += outcome.cpu_us or 0
-    entry.peak = max(entry.peak, outcome.concurrent)
-    entry.finished_ms = max(entry.finished_ms or 0, outcome.finished_ms)
+def leave_running(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> None:
+    """Count jobs of a batch out that ran, whatever becomes of them. One at least."""
+    for outcome in outcomes:
+        if outcome.host is not None:
+            tx.hosts.leave(outcome.host, outcome.host_wish)
+    entry.count(JobState.RUNNING, -len(outcomes))
+    live_ms = [one.claimed_ms for one in outcomes if one.claimed_ms is not None]
+    entry.live -= len(live_ms)
+    entry.live_claimed_ms -= sum(live_ms)
+    entry.run_ms += sum([one.finished_ms - one.started_ms for one in outcomes])
+    entry.cpu_us += sum([one.cpu_us or 0 for one in outcomes])
+    entry.peak = max(entry.peak, *[one.concurrent for one in outcomes])
+    entry.finished_ms = max(entry.finished_ms or 0, *[one.finished_ms for one in outcomes])
 
 
 def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> None:
@@ -176,7 +193,7 @@ def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> N
         )
     )
     entry.count(state, 1)
-    leave_running(tx, entry, outcome)
+    leave_running(tx, entry, [outcome])
 
 
 def keep_attempt(tx: Transaction, outcome: Outcome, *, queued_ms: int, node: int) -> None:

@@ -28,6 +28,10 @@ Write = Callable[[Transaction], T]
 CONSOLE_DELAY_S = 0.05
 """Printed text may wait this long for company: a line a commit would be a fsync a line."""
 
+OUTCOME_DELAY_S = 0.002
+"""So may an outcome, for which nobody waits; what somebody waits for takes all along at once.
+A thread that is free has its next jobs claimed, so under load both go into one transaction."""
+
 MOST_BYTES = 16 << 20
 """Of results that go into one transaction, so that it stays short and SQLite can hold it."""
 
@@ -104,7 +108,7 @@ class Journal:
         self._texts: list[ConsoleText] = []
         self._outcomes: list[tuple[int, Outcome]] = []
         self._writes: list[Pending] = []
-        self._texts_since: float | None = None
+        self._due_at: float | None = None  # when texts and outcomes have waited long enough
         self._stopping = False
         self._closed = False
         self._alone = 0  # pieces of work to write one by one; the journal's thread only
@@ -164,17 +168,20 @@ class Journal:
             if self._closed:
                 return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
-            if len(self._outcomes) == 1:
-                self._wake.notify()
+            self._write_by(monotonic() + OUTCOME_DELAY_S)
 
     def print(self, text: ConsoleText) -> None:
         with self._wake:
             if self._closed:
                 return
             self._texts.append(text)
-            if self._texts_since is None:
-                self._texts_since = monotonic()
-                self._wake.notify()
+            self._write_by(monotonic() + CONSOLE_DELAY_S)
+
+    def _write_by(self, moment: float) -> None:
+        """What waits is to be written by then, or earlier. Call it with _wake held."""
+        if self._due_at is None or moment < self._due_at:
+            self._due_at = moment
+            self._wake.notify()
 
     # --- the journal's own thread ---------------------------------------------------------
 
@@ -218,6 +225,7 @@ class Journal:
             with self._wake:
                 if outcome.error != UNWRITABLE:
                     self._outcomes.insert(0, (node, _unwritable(outcome)))
+                    self._write_by(monotonic())
         else:
             log.error("a text can't be written", exc_info=error)
             for pending in work.writes:
@@ -228,44 +236,42 @@ class Journal:
             self._texts[:0] = work.texts
             self._outcomes[:0] = work.outcomes
             self._writes[:0] = work.writes
-            if self._texts:
-                self._texts_since = monotonic() - CONSOLE_DELAY_S
+            if self._texts or self._outcomes:
+                self._write_by(monotonic())
 
     def _gather(self) -> Work | None:
         """Wait for something to write; None when stopping and nothing is left."""
         with self._wake:
             while not self._due():
-                if self._stopping and not self._texts:
+                if self._stopping:
                     return None
                 self._wake.wait(self._patience())
-            if self._alone:
-                self._alone -= 1
-                return self._take_one()
-            work = Work(self._texts, _some(self._outcomes), self._writes)
-            del self._outcomes[: len(work.outcomes)]
-            self._texts, self._writes = [], []
-            self._texts_since = None
+            work = self._take_one() if self._alone else self._take()
+            left = self._outcomes or self._texts
+            self._due_at = monotonic() if left else None
             return work
 
+    def _take(self) -> Work:
+        work = Work(self._texts, _some(self._outcomes), self._writes)
+        del self._outcomes[: len(work.outcomes)]
+        self._texts, self._writes = [], []
+        return work
+
     def _take_one(self) -> Work:
+        self._alone -= 1
         if self._texts:
-            text = self._texts.pop(0)
-            if not self._texts:
-                self._texts_since = None
-            return Work([text], [], [])
+            return Work([self._texts.pop(0)], [], [])
         if self._outcomes:
             return Work([], [self._outcomes.pop(0)], [])
         return Work([], [], [self._writes.pop(0)] if self._writes else [])
 
     def _due(self) -> bool:
-        if self._outcomes or self._writes:
-            return True
-        return bool(self._texts) and (self._stopping or self._patience() == 0)
+        if self._writes or self._due_at is None:
+            return bool(self._writes)
+        return self._stopping or self._patience() == 0
 
     def _patience(self) -> float | None:
-        if self._texts_since is None:
-            return None
-        return max(0.0, self._texts_since + CONSOLE_DELAY_S - monotonic())
+        return None if self._due_at is None else max(0.0, self._due_at - monotonic())
 
     def _commit(self, connection: Connection, work: Work) -> Committed:
         begun = monotonic()
@@ -307,7 +313,7 @@ class Journal:
         with self._wake:
             if self._stopping:
                 # nobody is left to wait for the disk: these jobs will be run again
-                self._texts, self._outcomes, self._texts_since = [], [], None
+                self._texts, self._outcomes, self._due_at = [], [], None
             elif self._outcomes or self._texts:
                 self._wake.wait(RETRY_S)
 

@@ -177,4 +177,4 @@ def _back_to_queue(tx: Transaction, entry: Entry, outcome: Outcome, crashes: int
         )
     )
     entry.count(JobState.QUEUED, 1)
-    leave_running(tx, entry, outcome)
+    leave_running(tx, entry, [outcome])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from service.errors import Expired, NotFound
 from service.model import BatchStatus, JobState
@@ -22,20 +22,22 @@ from service.store.schema import (
 )
 from service.store.submits import Accepted
 
+# made once: to build it costs more than to run it, and each poll does
+_BATCH_OF_OWNER = select(batches).where(
+    batches.c.id == bindparam("batch_id"),
+    # + 0: looked up by its id, not among all of the owner's
+    batches.c.owner + 0 == bindparam("owner"),
+    batches.c.status != BatchStatus.STAGING.value,
+)
+
 
 def find_batch(
     connection: Connection, batch_id: str, now_ms: int, owner: int = NO_OWNER
 ) -> Row[Any]:
     """The batch's row. Raises Expired once its time is over, NotFound for an unknown id, and
     just so for one of another owner."""
-    row = connection.execute(
-        select(batches).where(
-            batches.c.id == batch_id,
-            # + 0: looked up by its id, not among all of the owner's
-            batches.c.owner + 0 == owner,
-            batches.c.status != BatchStatus.STAGING.value,
-        )
-    ).one_or_none()
+    asked = {"batch_id": batch_id, "owner": owner}
+    row = connection.execute(_BATCH_OF_OWNER, asked).one_or_none()
     if row is None:
         gone = select(tombstones.c.batch_id).where(
             tombstones.c.batch_id == batch_id, tombstones.c.owner == owner

@@ -15,7 +15,7 @@ from service.engine.ensemble import Ensembles
 from service.engine.executors import Place
 from service.engine.liveness import LifeLock, is_dead
 from service.engine.registry import FutureRegistry, LiveJob
-from service.engine.shifts import LONGEST, SHIFT_S, LiveShift, Pace
+from service.engine.shifts import LONGEST, QUICK_S, LiveShift, Pace
 from service.engine.token import StopToken
 from service.errors import AlreadyLive, JobCancelled, JobHandedBack, JobTimedOut, Saturated
 from service.model import ClaimedBatch, ClaimedJob, Executor, PrintLock, Shift, job_key
@@ -135,7 +135,7 @@ def test_each_job_of_a_shift_is_either_taken_or_recalled() -> None:
 def test_unknown_and_slow_batches_get_shifts_of_one() -> None:
     pace = Pace()
     pace.note(1, 1.0)
-    pace.note(2, SHIFT_S)
+    pace.note(2, QUICK_S * 1.01)
     assert pace.lengths() == {}
 
 
