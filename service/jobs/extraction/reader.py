@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from service.fetch.decode import decode
@@ -26,8 +27,8 @@ from service.jobs.extraction.selection import Pick
 MOST_MEMORY = 1 << 30
 """Bytes of address space."""
 
-MOST_KEPT_KIB = 256 << 10
-"""A reader that a page has blown up to more is replaced."""
+MOST_KEPT = 256 << 20
+"""A reader that holds more bytes after a page is replaced."""
 
 GENTLE_SHARE = 0.9
 """Of the limit: from there Python code is interrupted, which saves the reader's life."""
@@ -45,11 +46,20 @@ def main() -> None:
         try:
             asked, body = json.loads(connection.recv_bytes()), connection.recv_bytes()
             answer, page = _answer(asked, body)
-            answer["leaving"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MOST_KEPT_KIB
+            answer["leaving"] = _held() > MOST_KEPT
             connection.send_bytes(json.dumps(answer).encode())
             connection.send_bytes(page)
         except (EOFError, OSError):
             return
+
+
+def _held() -> int:
+    """Bytes of memory. Not ru_maxrss, in which a process begins with what its parent had."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except FileNotFoundError:
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def _confine() -> None:

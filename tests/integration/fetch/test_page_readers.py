@@ -174,6 +174,19 @@ def test_a_reader_that_was_killed_is_replaced() -> None:
     readers.close()
 
 
+def test_a_reader_stays_however_large_the_service_is() -> None:
+    before = processes()
+    ballast = b"x" * (300 << 20)
+    readers = PageReaders(1)
+    for _ in range(2):
+        read(readers, "<title>Hi</title>", Request(["title"]))
+        (mine,) = processes() - before
+    read(readers, "<title>Hi</title>", Request(["title"]))
+    assert processes() - before == {mine}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > len(ballast)
+    readers.close()
+
+
 def test_a_cancelled_job_takes_its_reader_along() -> None:
     asked: list[None] = []
 
