@@ -1,7 +1,7 @@
 # jobspool: every task a person or CI runs. A machine needs make and Python 3.11 or newer.
 #
 #   make serve ARGS="--port 9000"        options of the command
-#   make test ARGS="-k cancel -x"        options of pytest
+#   make test ARGS="-k cancel -x"        options of pytest (-n 0: in one process)
 #   make serve PYTHON=python3.13         another interpreter, when .venv is made
 
 PYTHON ?= python3
@@ -25,9 +25,12 @@ help: ## Show this list.
 serve: .venv/.project ## Install what is missing and run the service on http://127.0.0.1:8000.
 	exec $(BIN)/jobspool serve $(ARGS)
 
+# More than cores: the tests wait for processes, sockets and delays most of the time.
+PROCESSES ?= 3
+
 .PHONY: test
 test: .venv/.dev ## Run the test suite.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## Check format, lint, types and the layers.

@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from service.api.openapi import document
 from service.clock import Clock
 from service.composition import Service
 from service.settings import Settings, load_settings
+from service.store.database import Database
 from tests.support.conformance import CheckedClient
 from tests.support.jobs import BEHAVIOURS
 from tests.support.waiting import eventually
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """What hostile texts leave in the captured log must travel between pytest's processes."""
+    report = yield
+    report.sections = [(name, _utf8(text)) for name, text in report.sections]
+    return report
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JOBSPOOL_PORT", "JOBSPOOL_DATA_DIR", "JOBSPOOL_POOL_SIZE", "JOBSPOOL_WORKERS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schemas_made_once() -> None:
+    """Of the same models, not anew for each test's service: it takes half of a start."""
+    make, made = document._schemas, {}
+
+    def schemas(models: Any, catalogue: Any) -> dict[str, Any]:
+        kinds = tuple((kind.name, kind.description, kind.params_model) for kind in catalogue)
+        asked = frozenset(models), kinds
+        if asked not in made:
+            made[asked] = make(models, catalogue)
+        return dict(made[asked])
+
+    document._schemas = schemas
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "jobspool.db"
+    database = Database(path)
+    database.upgrade()
+    database.close()
+    return path
 
 
 @pytest.fixture
@@ -38,7 +78,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def make_service(settings: Settings) -> Iterator[Callable[..., Service]]:
+def make_service(settings: Settings, empty_database: Path) -> Iterator[Callable[..., Service]]:
     """Start a service; ``make_service(pool_size=2)`` changes settings. All are stopped.
 
     Whatever its test clients are answered is held against the API's description.
@@ -52,6 +92,8 @@ def make_service(settings: Settings) -> Iterator[Callable[..., Service]]:
         wanted.data_dir.mkdir(parents=True, exist_ok=True)
         service = Service(wanted, clock=clock, job_types=[*BEHAVIOURS, *(job_types or [])])
         service.app.test_client_class = CheckedClient
+        if not wanted.database_path.exists():
+            shutil.copyfile(empty_database, wanted.database_path)
         service.database.upgrade()
         service.start()
         started.append(service)

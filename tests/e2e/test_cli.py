@@ -213,7 +213,7 @@ def test_a_timeline_is_drawn_of_the_real_thing(shell: Shell) -> None:
     batch = shell.said("submit", "--numbers", "3", "--delay", "0.1", "--jobs", "2", "--wait")
     lines = shell.said("timeline", batch).splitlines()
     assert lines[0].startswith("2 runs on 2 threads in ")
-    assert "█Numbers-1█" in "".join(lines[2:4])
+    assert "Numbers-1█" in "".join(lines[2:4])
     assert [line.split()[0] for line in lines[4:7]] == ["mean", "queue", "run"]
     spans = [row["spans"] for row in json.loads(shell.said("timeline", batch, "--json"))["threads"]]
     assert [len(row) for row in spans] == [1, 1]
