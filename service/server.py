@@ -6,6 +6,7 @@ survive one. Whatever of gunicorn's configuration would split or lose state is r
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -68,6 +69,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         self.service = Service(self.settings, metrics=Metrics(self.board, self.slot or 0))
         self.wsgi = self.service.app
+        # what the service is made of stays: the collector need not look through it again and again
+        gc.collect()
+        gc.freeze()
         while self.alive:
             try:
                 self.service.start()
