@@ -43,8 +43,16 @@ check: .venv/.dev ## Check format, lint, types and the layers.
 ci: check test ## What CI runs: check, then test.
 
 .PHONY: bench
-bench: .venv/.dev ## Measure throughput on this machine.
+bench: .venv/.dev build/bench-peers/.made ## Measure all, beside other tools; a look: ARGS=--quick, choices: ARGS=--help.
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Those that can't be installed are left out, and the report says so; the next run tries again.
+build/bench-peers/.made: tests/benchmarks/requirements.txt
+	$(PYTHON) -m venv build/bench-peers
+	@install='build/bench-peers/bin/python -m pip --disable-pip-version-check --quiet install'; \
+	if $$install -r $<; then touch $@; else \
+	  grep -v '^#' $< | while read -r peer; do $$install "$$peer" || true; done; \
+	fi
 
 .PHONY: bench-scrape
 bench-scrape: .venv/.dev build/peers/.made ## Measure scrapes beside other tools (needs nginx and Debian's docs).

@@ -1,102 +1,95 @@
-"""How fast no-op jobs go through: over HTTP with durability on, and beside it the bare parts.
-
-Prints a Markdown table: the median of several rounds, all in one go on one machine.
-"""
-
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sqlite3
-import statistics
-import tempfile
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
-from tests.support.server import Server
+from tests.benchmarks import __doc__ as what
+from tests.benchmarks import noop, report
+from tests.benchmarks.bench import Bench, excused
+from tests.benchmarks.findings import Finding
+from tests.benchmarks.parts.machine import machine
+from tests.benchmarks.parts.scratch import Scratch
 
-Bench = Callable[[int], float]
-
-
-def bare_pool(count: int) -> float:
-    """The lesson's own: a ThreadPoolExecutor in one process. Loses all at its end."""
-    begun = perf_counter()
-    with ThreadPoolExecutor(16) as pool:
-        futures = [pool.submit(lambda: None) for _ in range(count)]
-        for future in futures:
-            future.result()
-    return perf_counter() - begun
-
-
-def commit_each(count: int) -> float:
-    """What durability costs by hand: two synced SQLite commits a job (claimed, ended)."""
-    with tempfile.TemporaryDirectory() as folder:
-        connection = sqlite3.connect(Path(folder) / "jobs.db", isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("CREATE TABLE jobs (id INTEGER PRIMARY KEY, state TEXT)")
-        connection.execute("BEGIN")
-        connection.executemany(
-            "INSERT INTO jobs VALUES (?, 'queued')", [(n,) for n in range(count)]
-        )
-        connection.execute("COMMIT")
-        begun = perf_counter()
-        for n in range(count):
-            connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (n,))
-            connection.execute("UPDATE jobs SET state = 'succeeded' WHERE id = ?", (n,))
-        elapsed = perf_counter() - begun
-        connection.close()
-    return elapsed
-
-
-def jobspool(workers: int) -> Bench:
-    """From POST to completed, over HTTP, with the defaults."""
-
-    def run(count: int) -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            server = Server(Path(folder), workers=workers).start()
-            try:
-                body = json.dumps({"jobs": [{"type": "numbers", "params": {"count": 1}}] * count})
-                headers = {"Content-Type": "application/json"}
-                begun = perf_counter()
-                answer = server.session.post(f"{server.url}/v1/batches", data=body, headers=headers)
-                path = answer.headers["Location"]
-                while server.get(f"{path}?wait=60")["status"] != "completed":
-                    pass
-                return perf_counter() - begun
-            finally:
-                server.close()
-
-    return run
-
-
-PEERS: dict[str, tuple[Bench, str]] = {
-    "jobspool over HTTP, 1 worker": (jobspool(1), "yes"),
-    "jobspool over HTTP, 2 workers": (jobspool(2), "yes"),
-    "ThreadPoolExecutor(16) in one process": (bare_pool, "no"),
-    "SQLite by hand, two commits a job": (commit_each, "yes"),
+TOPICS: dict[str, Callable[[Bench], Finding]] = {
+    "noop": noop.measure,
 }
+
+ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--jobs", type=int, default=20_000)
-    options.add_argument("--rounds", type=int, default=5)
-    chosen = options.parse_args()
-    times: dict[str, list[float]] = {name: [] for name in PEERS}
-    for _ in range(chosen.rounds):
-        for name, (bench, _durable) in PEERS.items():
-            times[name].append(bench(chosen.jobs))
-    rounds = f"median of {chosen.rounds} rounds, Python {platform.python_version()}"
-    print(f"{chosen.jobs} no-op jobs, {rounds}\n")
-    print("| | jobs/s | range | durable |\n|---|---:|---:|---|")
-    for name, (_bench, durable) in PEERS.items():
-        rates = sorted(chosen.jobs / seconds for seconds in times[name])
-        middle = statistics.median(rates)
-        print(f"| {name} | {middle:,.0f} | {rates[0]:,.0f} to {rates[-1]:,.0f} | {durable} |")
+    chosen = _options().parse_args()
+    quick = chosen.quick
+    scratch = Scratch(chosen.out)
+    bench = Bench(
+        scratch=scratch,
+        peers_python=chosen.peers_python.absolute(),
+        rounds=chosen.rounds or (1 if quick else 3),
+        sizes=tuple(
+            sorted(chosen.sizes or ([1_000, 5_000] if quick else [1_000, 20_000, 100_000]))
+        ),
+        rows=tuple(
+            sorted(chosen.rows or ([10_000, 50_000] if quick else [10_000, 100_000, 1_000_000]))
+        ),
+        seconds=chosen.seconds or (2 if quick else 6),
+        peers=tuple(chosen.peers or ()),
+        redis_fsync=chosen.redis_fsync,
+    )
+    try:
+        _measure(bench, chosen.only or list(TOPICS), chosen.out)
+    finally:
+        scratch.close()
+
+
+def _measure(bench: Bench, topics: list[str], out: Path) -> None:
+    where = machine(bench)
+    print("\n".join(where), flush=True)
+    findings: dict[str, Finding] = {}
+    for topic in topics:
+        print(f"\n{topic}", file=sys.stderr, flush=True)
+        begun = perf_counter()
+        findings[topic] = finding = Finding()
+        with excused(finding.absent, topic):
+            findings[topic] = finding = TOPICS[topic](bench)
+        report.write(out, where, findings)
+        print(f"\n{report.markdown(finding)}", flush=True)
+        bench.say(f"{topic} took {perf_counter() - begun:.0f} s")
+    print(f"{out / 'bench.md'}{_picture(bench, out)}")
+
+
+def _picture(bench: Bench, out: Path) -> str:
+    """Draw it; what to say of that."""
+    charts, picture = out / "charts.json", out / "bench.svg"
+    draw = [str(bench.peers_python), "-m", "tests.benchmarks.plot", str(charts), str(picture)]
+    try:
+        done = subprocess.run(draw, capture_output=True, text=True, check=False, cwd=ROOT)
+    except OSError as error:
+        return f" (no picture: {error})"
+    if done.returncode:
+        return f" (no picture: {done.stderr.strip().splitlines()[-1]})"
+    return f", {picture}"
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="make bench", description=what, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = options.add_argument
+    add("--quick", action="store_true", help="one round of everything, small")
+    add("--only", nargs="+", choices=TOPICS, metavar="TOPIC", help=f"of {', '.join(TOPICS)}")
+    add("--peers", nargs="+", metavar="WORD", help="only those with one of these in their name")
+    add("--rounds", type=int, help="how often each is measured (3)")
+    add("--sizes", nargs="+", type=int, metavar="JOBS", help="of noop (1000 20000 100000)")
+    add("--rows", nargs="+", type=int, metavar="JOBS", help="of growth (10000 100000 1000000)")
+    add("--seconds", type=float, help="how long a load is kept up (6)")
+    add("--redis-fsync", choices=("always", "everysec", "no"), default="everysec")
+    add("--out", type=Path, default=ROOT / "build" / "bench", help="where the report goes")
+    add("--peers-python", type=Path, default=ROOT / "build" / "bench-peers" / "bin" / "python")
+    return options
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What the benchmarks start beside each other: our service, and what the peers need."""

@@ -1,0 +1,112 @@
+"""Our service, with its defaults and whatever settings are named, on a disk of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.parts.usage import family
+from tests.support.server import Server
+
+NOOP = {"type": "numbers", "params": {"count": 0}}
+"""A job that does nothing; its result is an empty list."""
+PRINTING = {"type": "numbers", "params": {"count": 1}}
+"""A job that prints a line, which is kept in order with all others."""
+
+WARM_UP = 200
+TIMEOUT_S = 900
+
+
+class Jobspool:
+    """A client of a service that runs. Lean: what it costs is taken from the service's cores."""
+
+    def __init__(self, server: Server) -> None:
+        self.port = server.port
+        self.data = server.folder / "data"
+        self._server = server
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_S)
+
+    def submit(self, jobs: list[Any], **options: Any) -> str:
+        """A batch as one JSON text; its path."""
+        return self._submit("", json.dumps({"jobs": jobs, **options}), "application/json")
+
+    def stream(self, jobs: Iterable[bytes], query: str = "") -> str:
+        """A batch as a stream of NDJSON, in pieces of some lines each; its path."""
+        return self._submit(query, jobs, "application/x-ndjson")
+
+    def _submit(self, query: str, body: Any, kind: str) -> str:
+        self._connection.request(
+            "POST", f"/v1/batches{query}", body, {"Content-Type": kind},
+            encode_chunked=not isinstance(body, str),
+        )  # fmt: skip
+        answer = self._connection.getresponse()
+        text = answer.read()
+        assert answer.status == 202, text
+        return str(answer.headers["Location"])
+
+    def get(self, path: str) -> Any:
+        return json.loads(self._read(path))
+
+    def _read(self, path: str) -> bytes:
+        self._connection.request("GET", path)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        return body
+
+    def completed(self, path: str) -> Any:
+        """The batch once it has ended, with every job succeeded."""
+        while (batch := self.get(f"{path}?wait=60"))["status"] not in ("completed", "cancelled"):
+            pass
+        assert batch["outcome"] == "succeeded", batch
+        return batch
+
+    def results(self, path: str) -> list[Any]:
+        lines = self._read(f"{path}/results?format=ndjson").splitlines()
+        return [json.loads(line)["result"] for line in lines]
+
+    def run(self, jobs: list[Any], **options: Any) -> list[Any]:
+        """Submit, wait for the end, read every result."""
+        path = self.submit(jobs, **options)
+        self.completed(path)
+        return self.results(path)
+
+    def cancel(self, path: str) -> None:
+        self._connection.request("POST", f"{path}/cancel")
+        answer = self._connection.getresponse()
+        assert answer.read(), answer.status
+
+    def workers(self) -> list[int]:
+        return self._server.workers()
+
+    def processes(self) -> list[int]:
+        """gunicorn's master, the workers, and what these started."""
+        return family(self._server.process.pid)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def jobspool(
+    bench: Bench, *, installed: Path | None = None, warm: bool = True, **settings: Any
+) -> Iterator[Jobspool]:
+    """Started, and warm. ``installed``: a folder of packages with more job types."""
+    folder = bench.scratch.folder("jobspool")
+    server = Server(folder, **settings)
+    if installed:
+        server.environment["PYTHONPATH"] = str(installed)
+    try:
+        client = Jobspool(server.start())
+        if warm:
+            client.run([NOOP] * WARM_UP)
+        yield client
+        client.close()
+    finally:
+        server.close()
+        bench.scratch.remove(folder)
