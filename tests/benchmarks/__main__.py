@@ -8,17 +8,16 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.benchmarks import __doc__ as what
-from tests.benchmarks import noop, report
-from tests.benchmarks.bench import Bench, excused
+from tests.benchmarks import noop, report, small
+from tests.benchmarks.bench import ROOT, Bench, excused
 from tests.benchmarks.findings import Finding
 from tests.benchmarks.parts.machine import machine
 from tests.benchmarks.parts.scratch import Scratch
 
 TOPICS: dict[str, Callable[[Bench], Finding]] = {
     "noop": noop.measure,
+    "small": small.measure,
 }
-
-ROOT = Path(__file__).parents[2]
 
 
 def main() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.benchmarks.findings import NotMeasured
 from tests.benchmarks.parts.scratch import Scratch
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True)
 class Bench:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, NamedTuple
 
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import ROOT, Bench
 from tests.benchmarks.findings import NotMeasured
 from tests.benchmarks.parts.postgres import Postgres
 from tests.benchmarks.parts.program import Program
@@ -19,8 +19,6 @@ from tests.benchmarks.parts.redis import Redis
 from tests.benchmarks.parts.usage import family
 from tests.benchmarks.peers.roster import HERE, Peer
 from tests.support.server import free_port
-
-ROOT = Path(__file__).parents[3]
 
 WARM_UP = 100
 WARM_UP_S = 60.0

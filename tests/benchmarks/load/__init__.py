@@ -1,0 +1,1 @@
+"""Clients that cost little, so that what is measured is the service."""
