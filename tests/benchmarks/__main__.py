@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.benchmarks import __doc__ as what
-from tests.benchmarks import noop, report, small
+from tests.benchmarks import accept, growth, idle, noop, report, small, start, status, workers
 from tests.benchmarks.bench import ROOT, Bench, excused
 from tests.benchmarks.findings import Finding
 from tests.benchmarks.parts.machine import machine
@@ -17,6 +17,12 @@ from tests.benchmarks.parts.scratch import Scratch
 TOPICS: dict[str, Callable[[Bench], Finding]] = {
     "noop": noop.measure,
     "small": small.measure,
+    "status": status.measure,
+    "start": start.measure,
+    "accept": accept.measure,
+    "workers": workers.measure,
+    "growth": growth.measure,
+    "idle": idle.measure,
 }
 
 

@@ -6,10 +6,10 @@ import http.client
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.bench import Bench
+from tests.benchmarks.bench import ROOT, Bench
+from tests.benchmarks.parts.moment import installed
 from tests.benchmarks.parts.usage import family
 from tests.support.server import Server
 
@@ -33,7 +33,11 @@ class Jobspool:
 
     def submit(self, jobs: list[Any], **options: Any) -> str:
         """A batch as one JSON text; its path."""
-        return self._submit("", json.dumps({"jobs": jobs, **options}), "application/json")
+        return self.post(json.dumps({"jobs": jobs, **options}))
+
+    def post(self, body: str) -> str:
+        """A batch that is JSON already; its path."""
+        return self._submit("", body, "application/json")
 
     def stream(self, jobs: Iterable[bytes], query: str = "") -> str:
         """A batch as a stream of NDJSON, in pieces of some lines each; its path."""
@@ -51,6 +55,9 @@ class Jobspool:
 
     def get(self, path: str) -> Any:
         return json.loads(self._read(path))
+
+    def text(self, path: str) -> str:
+        return self._read(path).decode()
 
     def _read(self, path: str) -> bytes:
         self._connection.request("GET", path)
@@ -93,18 +100,15 @@ class Jobspool:
 
 
 @contextmanager
-def jobspool(
-    bench: Bench, *, installed: Path | None = None, warm: bool = True, **settings: Any
-) -> Iterator[Jobspool]:
-    """Started, and warm. ``installed``: a folder of packages with more job types."""
+def jobspool(bench: Bench, *, moments: bool = False, **settings: Any) -> Iterator[Jobspool]:
+    """Started, and warm. ``moments``: with that job type installed."""
     folder = bench.scratch.folder("jobspool")
     server = Server(folder, **settings)
-    if installed:
-        server.environment["PYTHONPATH"] = str(installed)
+    if moments:
+        server.environment["PYTHONPATH"] = installed(bench.scratch.folder("moment"), ROOT)
     try:
         client = Jobspool(server.start())
-        if warm:
-            client.run([NOOP] * WARM_UP)
+        client.run([NOOP] * WARM_UP)
         yield client
         client.close()
     finally:
