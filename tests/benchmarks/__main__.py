@@ -48,10 +48,12 @@ class Extent(NamedTuple):
     sizes: tuple[int, ...]
     rows: tuple[int, ...]
     seconds: float
+    share: float
+    idle_s: float
 
 
-FULL = Extent(3, (1_000, 20_000, 100_000), (10_000, 100_000, 1_000_000), 6)
-QUICK = Extent(1, (1_000, 5_000), (10_000, 50_000), 2)
+FULL = Extent(3, (1_000, 20_000, 100_000), (10_000, 100_000, 1_000_000), 6, 1, 10)
+QUICK = Extent(1, (1_000, 5_000), (10_000, 50_000), 2, 0.2, 4)
 
 
 def main() -> None:
@@ -65,6 +67,8 @@ def main() -> None:
         rows=tuple(sorted(chosen.rows or extent.rows)),
         seconds=chosen.seconds or extent.seconds,
         peers=tuple(chosen.peers or ()),
+        share=extent.share,
+        idle_s=extent.idle_s,
         redis_fsync=chosen.redis_fsync,
     )
     try:

@@ -30,6 +30,10 @@ class Bench:
     """How long a load is kept up."""
     peers: tuple[str, ...]
     """Only peers with one of these words in their names; all, if there are none."""
+    share: float
+    """How much of what slow peers can do in a minute they are given."""
+    idle_s: float
+    """How long idlers are watched."""
     redis_fsync: str
 
     def wants(self, name: str) -> bool:

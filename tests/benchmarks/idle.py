@@ -15,7 +15,6 @@ from tests.benchmarks.peers.running import running
 
 OURS = "**jobspool**"
 SETTLE_S = 2
-WATCHED_S = 10
 WANTED_PERCENT = 1.0
 
 
@@ -30,10 +29,10 @@ def measure(bench: Bench) -> Finding:
         with excused(finding.absent, name):
             if name == OURS:
                 with jobspool(bench) as service:
-                    percent, mb = _watched(service.processes)
+                    percent, mb = _watched(service.processes, bench.idle_s)
             else:
                 with running(bench, peers[name]) as ready:
-                    percent, mb = _watched(ready.pids)
+                    percent, mb = _watched(ready.pids, bench.idle_s)
             percents[name].append(percent)
             megabytes[name].append(mb)
             bench.say(f"round {n}: {name}: {percent:.2f} % of a core, {mb:.0f} MB")
@@ -45,8 +44,8 @@ def measure(bench: Bench) -> Finding:
             ["", "% of a core", "MB of memory (RSS)"],
             rows,
             [
-                f"Over {WATCHED_S} s, after it has done some jobs; with all its processes and the"
-                f" server behind it. Rounds: {bench.rounds} for jobspool, one for the others."
+                f"Over {bench.idle_s:g} s, after it has done some jobs; with all its processes and"
+                f" the server behind it. Rounds: {bench.rounds} for jobspool, one for the others."
             ],
         )
     )
@@ -64,10 +63,10 @@ def measure(bench: Bench) -> Finding:
     return finding
 
 
-def _watched(pids: Callable[[], list[int]]) -> tuple[float, float]:
+def _watched(pids: Callable[[], list[int]], seconds: float) -> tuple[float, float]:
     """Percent of a core, and megabytes."""
     sleep(SETTLE_S)
     begun, before = perf_counter(), cpu_s(pids())
-    sleep(WATCHED_S)
+    sleep(seconds)
     percent = (cpu_s(pids()) - before) / (perf_counter() - begun) * 100
     return percent, sum(map(rss_bytes, pids())) / 1e6

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -17,7 +18,9 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 
 OURS, PEER = "#2563eb", "#9ca3af"
-INCHES_A_BAR = 0.32
+INCHES_A_BAR = 0.36
+LINE = 44
+"""Characters of a label, before it is broken."""
 
 
 def draw(charts: list[dict[str, Any]], picture: Path) -> None:
@@ -33,19 +36,24 @@ def draw(charts: list[dict[str, Any]], picture: Path) -> None:
         low = [middle - min(values) for middle, values in zip(middles, rounds, strict=True)]
         high = [max(values) - middle for middle, values in zip(middles, rounds, strict=True)]
         drawn = panel.barh(
-            [bar["label"] for bar in bars],
+            [fill(bar["label"], LINE) for bar in bars],
             middles,
             xerr=[low, high],
             color=[OURS if bar["ours"] else PEER for bar in bars],
             ecolor="#111827",
         )
-        panel.bar_label(drawn, labels=[f" {middle:,.4g}" for middle in middles], fontsize=8)
-        panel.set_title(f"{chart['title']} ({chart['unit']})", loc="left", fontsize=10)
+        panel.bar_label(drawn, labels=[_number(middle) for middle in middles], fontsize=8)
+        title = f"{chart['title']} ({chart['unit']})"
+        panel.set_title(title, loc="right", fontsize=10)
         panel.tick_params(labelsize=8)
         panel.margins(x=0.15)
         panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(picture)
+
+
+def _number(value: float) -> str:
+    return f" {value:,.0f}" if value >= 100 else f" {value:.3g}"
 
 
 if __name__ == "__main__":

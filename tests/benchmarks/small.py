@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.benchmarks.bench import Bench, excused
 from tests.benchmarks.findings import Bar, Chart, Finding, Goal, Spread, Table
 from tests.benchmarks.load.request import request
-from tests.benchmarks.load.storm import Storm, storm
+from tests.benchmarks.load.storm import Storm, crowded, storm
 from tests.benchmarks.parts.gunicorn import bare_flask
 from tests.benchmarks.parts.ours import NOOP, jobspool
 
@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Finding:
                 found = storm(port, post, clients=clients, seconds=bench.seconds, status=202)
                 storms[name, clients].append(found)
                 bench.say(
-                    f"round {n}: {name}, {clients} clients: {found.rate:,.0f} requests/s,"
+                    f"round {n}: {name}, {crowded(clients)}: {found.rate:,.0f} requests/s,"
                     f" p99 {found.ms(99):.1f} ms"
                 )
     finding.tables.append(_table(bench, storms))
@@ -85,10 +85,10 @@ def _charts(storms: Storms) -> Iterator[Chart]:
     for clients in CLIENTS:
         bars = [
             Bar(name.replace("**", ""), Spread.of(s.ms(99) for s in found), name == OURS)
-            for (name, crowd), found in storms.items()
-            if crowd == clients
+            for (name, number), found in storms.items()
+            if number == clients
         ]
-        yield Chart(f"One job a POST, {clients} clients: p99 of the 202", "ms", bars)
+        yield Chart(f"One job a POST, {crowded(clients)}: p99 of the 202", "ms", bars)
 
 
 def _goals(storms: Storms) -> Iterator[Goal]:
@@ -96,9 +96,9 @@ def _goals(storms: Storms) -> Iterator[Goal]:
         if (OURS, clients) in storms and (COMMIT, clients) in storms:
             ours = Spread.of(storm.ms(99) for storm in storms[OURS, clients]).median
             one = Spread.of(storm.ms(99) for storm in storms[COMMIT, clients]).median
-            who = "one client alone" if clients == 1 else f"{clients} clients"
             yield Goal(
-                f"a single POST's p99 within {WANTED_RATIO} times Flask with one commit, {who}",
+                f"a single POST's p99 within {WANTED_RATIO} times Flask with one commit,"
+                f" {crowded(clients)}",
                 f"{ours:.1f} ms, {ours / one:.1f} times {one:.1f} ms",
                 ours <= WANTED_RATIO * one,
             )

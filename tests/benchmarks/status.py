@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tests.benchmarks.bench import Bench, excused
 from tests.benchmarks.findings import Bar, Chart, Finding, Goal, NotMeasured, Spread, Table
 from tests.benchmarks.load.request import request
-from tests.benchmarks.load.storm import Storm, storm
+from tests.benchmarks.load.storm import Storm, crowded, storm
 from tests.benchmarks.pages.corpus import DEFAULT_FOLDERS
 from tests.benchmarks.parts.gunicorn import bare_flask
 from tests.benchmarks.parts.ours import Jobspool, jobspool
@@ -55,7 +55,7 @@ def measure(bench: Bench) -> Finding:
                             measured = _measured(bench, service, path, port, "/status", clients)
                     found[name, clients].append(measured)
                     bench.say(
-                        f"round {n}: {name}, {clients} clients: {measured.storm.rate:,.0f}"
+                        f"round {n}: {name}, {crowded(clients)}: {measured.storm.rate:,.0f}"
                         f" requests/s, p99 {measured.storm.ms(99):.1f} ms beside"
                         f" {measured.pages_s:,.0f} pages/s"
                     )
@@ -126,19 +126,19 @@ def _charts(found: Found) -> Iterator[Chart]:
     for clients in CLIENTS:
         bars = [
             Bar(name.replace("**", ""), Spread.of(m.storm.ms(99) for m in rounds), name == OURS)
-            for (name, crowd), rounds in found.items()
-            if crowd == clients
+            for (name, number), rounds in found.items()
+            if number == clients
         ]
-        yield Chart(f"Status while the pool scrapes, {clients} clients: p99", "ms", bars)
+        yield Chart(f"Status while the pool scrapes, {crowded(clients)}: p99", "ms", bars)
 
 
 def _goals(found: Found) -> Iterator[Goal]:
     for clients in reversed(CLIENTS):
         if (OURS, clients) in found:
             p99 = Spread.of(one.storm.ms(99) for one in found[OURS, clients]).median
-            who = "one client" if clients == 1 else f"{clients} clients without a pause"
             yield Goal(
-                f"status p99 ≤ {WANTED_MS} ms while the pool is full of scrapes, {who}",
+                f"status p99 ≤ {WANTED_MS} ms while the pool is full of scrapes,"
+                f" {crowded(clients)}",
                 f"{p99:.1f} ms",
                 p99 <= WANTED_MS,
             )

@@ -35,6 +35,11 @@ class Storm:
         return percentile(self.latencies_s, percent) * 1000
 
 
+def crowded(clients: int) -> str:
+    """How many there are, in words."""
+    return "one client" if clients == 1 else f"{clients} clients"
+
+
 class Client:
     """One connection, with at most one request on its way."""
 

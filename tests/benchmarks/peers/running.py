@@ -22,7 +22,7 @@ from tests.support.server import free_port
 
 WARM_UP = 100
 WARM_UP_S = 60.0
-SLOWEST = 40
+SLOWEST = 10
 """A peer that does fewer jobs a second is given up."""
 
 
