@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tests.benchmarks import __doc__ as what
 from tests.benchmarks import (
     accept,
+    batches,
     growth,
     idle,
     noop,
@@ -34,6 +35,7 @@ TOPICS: dict[str, Callable[[Bench], Finding]] = {
     "accept": accept.measure,
     "workers": workers.measure,
     "growth": growth.measure,
+    "batches": batches.measure,
     "idle": idle.measure,
     "scrape": scraping.measure,
 }

@@ -55,7 +55,7 @@ def _table(table: Table) -> Iterator[str]:
 
 def _is_number(table: Table, column: int) -> bool:
     cells = [row[column] for row in table.rows if row[column]]
-    return column > 0 and all(cell[0].isdigit() for cell in cells)
+    return column > 0 and bool(cells) and all(cell[0].isdigit() for cell in cells)
 
 
 def _row(cells: Sequence[str] | Iterator[str]) -> str:
