@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,7 @@ QUICK = Extent(1, (1_000, 5_000), (10_000, 50_000), 2, 0.2, 4)
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # nothing it started stays behind
     chosen = _options().parse_args()
     extent = QUICK if chosen.quick else FULL
     bench = Bench(
