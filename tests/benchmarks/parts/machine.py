@@ -6,9 +6,14 @@ import os
 import platform
 import re
 import sqlite3
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.bench import Bench
+from service import __version__
+from tests.benchmarks.bench import ROOT, Bench
+
+REQUIREMENTS = ROOT / "tests" / "benchmarks" / "requirements.txt"
 
 BUSY = 0.3
 """Load of each core before the run from which its numbers are not to be trusted."""
@@ -24,6 +29,7 @@ def machine(bench: Bench) -> list[str]:
         "service and peers share them",
         f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         f"- data on {bench.scratch.described()}",
+        f"- jobspool {__version__}{_commit()}; beside it {', '.join(_versions(bench))}",
         *_disturbed(cores),
     ]
 
@@ -31,6 +37,32 @@ def machine(bench: Bench) -> list[str]:
 def _model() -> str:
     found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     return found[1] if found else platform.machine()
+
+
+def _commit() -> str:
+    return _said("git", "-C", str(ROOT), "describe", "--always", "--dirty").join((" (", ")"))
+
+
+def _versions(bench: Bench) -> Iterator[str]:
+    """Of what the peers' environment was asked for, and of the servers."""
+    freeze = (str(bench.peers_python), "-m", "pip", "--disable-pip-version-check", "freeze")
+    wanted = set(re.findall(r"^[a-z-]+", REQUIREMENTS.read_text(), re.MULTILINE))
+    for line in _said(*freeze).splitlines():
+        name, _, version = line.lower().partition("==")
+        if name in wanted:
+            yield f"{name} {version}"
+    redis = re.search(r"v=(\S+)", _said("redis-server", "--version"))
+    yield f"Redis {redis[1] if redis else 'missing'}"
+    yield _said("postgres", "--version") or "PostgreSQL, if it is hidden from the path"
+
+
+def _said(*command: str) -> str:
+    """What a program says of itself; nothing if there is none."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
 
 
 def _disturbed(cores: int) -> list[str]:

@@ -151,13 +151,3 @@ def _prepare(bench: Bench, peer: Peer, own: dict[str, str]) -> None:
     )  # fmt: skip
     if done.returncode:
         raise NotMeasured(done.stderr.strip().splitlines()[-1])
-
-
-def installed_versions(python: Path) -> dict[str, str]:
-    """What the peers' environment holds, by distribution name in small letters."""
-    code = (
-        "import json, importlib.metadata as m;"
-        "print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
-    )
-    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
-    return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
