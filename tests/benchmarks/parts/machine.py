@@ -12,6 +12,8 @@ from pathlib import Path
 
 from service import __version__
 from tests.benchmarks.bench import ROOT, Bench
+from tests.benchmarks.findings import NotMeasured
+from tests.benchmarks.parts.postgres import binary
 
 REQUIREMENTS = ROOT / "tests" / "benchmarks" / "requirements.txt"
 
@@ -40,7 +42,8 @@ def _model() -> str:
 
 
 def _commit() -> str:
-    return _said("git", "-C", str(ROOT), "describe", "--always", "--dirty").join((" (", ")"))
+    found = _said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
+    return f" ({found})" if found else ""
 
 
 def _versions(bench: Bench) -> Iterator[str]:
@@ -53,7 +56,10 @@ def _versions(bench: Bench) -> Iterator[str]:
             yield f"{name} {version}"
     redis = re.search(r"v=(\S+)", _said("redis-server", "--version"))
     yield f"Redis {redis[1] if redis else 'missing'}"
-    yield _said("postgres", "--version") or "PostgreSQL, if it is hidden from the path"
+    try:
+        yield f"PostgreSQL {_said(binary('postgres'), '--version').split()[2]}"
+    except NotMeasured:
+        yield "PostgreSQL missing"
 
 
 def _said(*command: str) -> str:

@@ -30,14 +30,14 @@ class Postgres:
         self.url = f"postgresql://{USER}@127.0.0.1:{self.port}/{USER}"
         flags = ["-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1", "-k", str(folder)]
         self.program = Program(
-            [_binary("postgres"), *flags], folder, stop=signal.SIGINT, cwd=folder, **self._as
+            [binary("postgres"), *flags], folder, stop=signal.SIGINT, cwd=folder, **self._as
         )
 
     def __enter__(self) -> Postgres:
         if self._as:
             shutil.chown(self._folder, USER, USER)
         made = subprocess.run(
-            [_binary("initdb"), "-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8"],
+            [binary("initdb"), "-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8"],
             capture_output=True, text=True, check=False, cwd=self._folder, **self._as,
         )  # fmt: skip
         if made.returncode:
@@ -48,7 +48,7 @@ class Postgres:
 
     def _answers(self) -> bool:
         self.program.check()
-        ask = [_binary("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        ask = [binary("pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
         return subprocess.run(ask, check=False).returncode == 0
 
     @property
@@ -75,7 +75,7 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": USER, "group": group, "extra_groups": []}
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
     """On the path, or where Debian hides it."""
     hidden = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     found = shutil.which(name) or (str(hidden[-1]) if hidden else None)
