@@ -72,6 +72,18 @@ class TooLarge(JobspoolError):
     code = "too-large"
 
 
+class UriTooLong(JobspoolError):
+    """The path and the query are longer than a request line may be."""
+
+    code = "request-uri-too-long"
+
+
+class HeadersTooLarge(JobspoolError):
+    """The request's headers are over a limit."""
+
+    code = "request-header-fields-too-large"
+
+
 # --- who asks ---------------------------------------------------------------------------------
 
 

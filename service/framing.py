@@ -15,6 +15,13 @@ from uuid import uuid4
 
 from gunicorn.http import errors
 
+from service.errors import HeadersTooLarge, Malformed, UriTooLong
+
+_CODES = {
+    HTTPStatus.BAD_REQUEST: Malformed.code,
+    HTTPStatus.REQUEST_URI_TOO_LONG: UriTooLong.code,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HeadersTooLarge.code,
+}
 _REFUSALS = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -56,7 +63,7 @@ def refusal(error: Exception) -> HTTPStatus | None:
 def refused(status: HTTPStatus, detail: str) -> tuple[bytes, str]:
     """A whole answer, after which the connection has to be closed; and its request id."""
     request_id = uuid4().hex
-    code = "malformed" if status == HTTPStatus.BAD_REQUEST else _code(status)
+    code = _CODES.get(status) or status.phrase.lower().replace(" ", "-")
     body = {
         "type": f"urn:jobspool:problem:{code}",
         "title": status.phrase,
@@ -74,10 +81,6 @@ def refused(status: HTTPStatus, detail: str) -> tuple[bytes, str]:
         f"X-Request-Id: {request_id}\r\n\r\n"
     )
     return (head + text).encode(), request_id
-
-
-def _code(status: HTTPStatus) -> str:
-    return status.phrase.lower().replace(" ", "-")
 
 
 class ContinueReader:

@@ -15,7 +15,7 @@ from service.api import export, parameters, query, streams
 from service.api.body import Body, parse_json
 from service.api.context import operations, room
 from service.api.flaws import Flaws
-from service.api.openapi import answers, bodies, examples
+from service.api.openapi import answers, bodies, examples, links
 from service.api.openapi.declare import Answer, RequestBody, documented
 from service.api.openapi.headers import (
     ETAG,
@@ -67,11 +67,16 @@ MAX_INDEX = (1 << MAX_INDEX_BITS) - 1
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-_PAGED = (parameters.LIMIT, parameters.CURSOR)
+_PAGED = (parameters.LIMIT, parameters.JOB_CURSOR)
 _FOLLOWED = (parameters.FOLLOW, parameters.AFTER_SEQ)
 _WAITED = (PREFERENCE_APPLIED, WAIT_REFUSED)
 _NEW = (LOCATION, IDEMPOTENCY_REPLAYED, *_WAITED, *RATE_LIMIT)
-_ACCEPTED = Answer("Accepted, and on disk.", answers.Batch, headers=(*_NEW, RETRY_AFTER))
+_ACCEPTED = Answer(
+    "Accepted, and on disk.",
+    answers.Batch,
+    headers=(*_NEW, RETRY_AFTER),
+    links=links.NEW_BATCH,
+)
 _NOT_NOW = (KeyInFlight, KeyReused, BatchQuotaUsed, QueueQuotaUsed, QueueFull, Draining)
 
 
@@ -236,7 +241,7 @@ def delete_batch(batch_id: str) -> Response:
 @blueprint.get("/<batch_id>/jobs")
 @documented(
     {200: Answer("A page of jobs.", answers.JobPage, headers=(LINK,))},
-    query=(parameters.JOB_STATUS, parameters.LIMIT, parameters.CURSOR),
+    query=(parameters.JOB_STATUS, *_PAGED),
 )
 def list_jobs(batch_id: str) -> Response:
     """The jobs of a batch, in submission order."""
@@ -300,7 +305,7 @@ def show_console(batch_id: str) -> Response:
 @blueprint.get("/<batch_id>/events")
 @documented(
     {
-        200: Answer("The events.", texts={"text/event-stream": examples.EVENTS}),
+        200: Answer("The events.", events=answers.Event),
         204: Answer("The last event has been seen: there is nothing to connect again for."),
     },
     query=(parameters.AFTER_ID,),

@@ -36,16 +36,20 @@ WAIT: Final = Parameter(
 )
 LIMIT: Final = Parameter(
     "limit",
-    "At most so many items. A page may hold fewer: only `next` tells whether there are more.",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    f"At most so many items; {DEFAULT_LIMIT} without it. A page may hold fewer: only `next` tells "
+    "whether there are more.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     100,
 )
-CURSOR: Final = Parameter(
-    "cursor",
-    "Where the page before ended. Opaque: follow `next` rather than making one.",
-    {"type": "string", "pattern": "^[A-Za-z0-9_-]{11}$"},
-    "AAAAAAAAAGM",
-)
+
+
+def _cursor(example: str) -> Parameter:
+    text = "Where the page before ended. Opaque: follow `next` rather than making one."
+    return Parameter("cursor", text, {"type": "string", "pattern": "^[A-Za-z0-9_-]{12}$"}, example)
+
+
+BATCH_CURSOR: Final = _cursor("AAAAAAAAAABj")
+JOB_CURSOR: Final = _cursor("AQAAAAAAAABj")
 
 # --- finding batches --------------------------------------------------------------------------
 
@@ -60,11 +64,11 @@ OUTCOME: Final = choice(
 NAME: Final = Parameter("name", "Only batches of this name.", {"type": "string"}, "nightly")
 LABEL: Final = Parameter(
     "label",
-    f"Only batches with this label, as `name=value` or `name:value`; all of them if there are "
-    f"several (at most {MAX_LABELS}).",
+    "Only batches with this label, as `name=value` or `name:value`; all of them if there are "
+    "several.",
     {"type": "string", "pattern": "^[^=:]+[=:]"},
     "team=a",
-    repeatable=True,
+    times=MAX_LABELS,
 )
 CREATED_AFTER: Final = Parameter(
     "created_after",
@@ -72,7 +76,7 @@ CREATED_AFTER: Final = Parameter(
     {"type": "string", "format": "date-time"},
     "2026-01-31T12:00:00Z",
 )
-BATCH_FILTERS: Final = (BATCH_STATUS, OUTCOME, NAME, LABEL, CREATED_AFTER, LIMIT, CURSOR)
+BATCH_FILTERS: Final = (BATCH_STATUS, OUTCOME, NAME, LABEL, CREATED_AFTER, LIMIT, BATCH_CURSOR)
 
 # --- jobs and results -------------------------------------------------------------------------
 
@@ -90,8 +94,7 @@ FOLLOW: Final = flag("follow", "Send what happens as it happens, until the end."
 
 
 def _after(description: str) -> Parameter:
-    most = 10**15 - 1
-    schema = {"type": "integer", "minimum": 0, "maximum": most, "default": 0}
+    schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
     return Parameter("after", description, schema, 31)
 
 
@@ -112,24 +115,28 @@ TIMELINE_FORMAT: Final = choice(
 )
 TIMELINE_LIMIT: Final = Parameter(
     "limit",
-    "The attempts of at most so many jobs. A page may hold fewer: only `next` tells whether there "
-    "are more.",
-    {"type": "integer", "minimum": 1, "maximum": MOST_SPANS, "default": MOST_SPANS},
+    f"The attempts of at most so many jobs; {MOST_SPANS} without it. A page may hold fewer: only "
+    "`next` tells whether there are more.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_SPANS},
     1000,
 )
 
 # --- submitting -------------------------------------------------------------------------------
 
+_LEFT_OUT: Final = ("$ref", "title", "default")
 DRY_RUN: Final = flag("dry_run", "Only check the batch: nothing is stored.")
 
 
 def _option(model: type[BaseModel], name: str, example: Any) -> Parameter:
-    """A field of the JSON body that is a query parameter where the body holds jobs only."""
+    """A field of the JSON body that is a query parameter where the body holds jobs only.
+
+    Without its default: generated clients would send that, beside a JSON body too.
+    """
     schema = model.model_json_schema()
     given = schema["properties"][name]
     given = given.get("anyOf", [given])[0]  # the other one is null, which a query can't say
     referred = schema.get("$defs", {}).get(given.get("$ref", "").rpartition("/")[2], {})
-    kept = {n: v for n, v in {**given, **referred}.items() if n not in ("$ref", "title")}
+    kept = {n: v for n, v in {**given, **referred}.items() if n not in _LEFT_OUT}
     described = model.model_fields[name].description or kept.get("description", "")
     return Parameter(
         name, f"{described}. Not with a JSON body, which says it itself.", kept, example
@@ -150,7 +157,7 @@ NEW_LABEL: Final = Parameter(
     "A label of the batch, as `name=value`. Not with a JSON body, which has `labels`.",
     {"type": "string", "pattern": "^[^=]{1,100}=.{1,100}$"},
     "team=a",
-    repeatable=True,
+    times=MAX_LABELS,
 )
 STREAM_OPTIONS: Final = (*OPTIONS, *DEFAULTS, NEW_LABEL)
 

@@ -19,6 +19,8 @@ STATUS: dict[type[errors.JobspoolError], HTTPStatus] = {
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UriTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     errors.BatchQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,
     errors.QueueQuotaUsed: HTTPStatus.TOO_MANY_REQUESTS,

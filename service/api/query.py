@@ -17,14 +17,18 @@ from service.api import parameters
 from service.api.flaws import Flaws, flaws_of, pointer_of
 from service.api.openapi.parts import Parameter
 from service.api.parameters import DEFAULT_LIMIT, KEY_PATTERN, MAX_LIMIT
-from service.api.submission import MAX_LABELS, Defaults, OptionsIn
+from service.api.submission import Defaults, OptionsIn
 from service.errors import Flaw, Invalid, Malformed
 from service.model import BatchOptions
 from service.store.listing import BatchFilter
 
 _OPTIONS = {parameter.name for parameter in parameters.OPTIONS}
 _DEFAULTS = {parameter.name for parameter in parameters.DEFAULTS}
+_ASKED_AS = {"labels": "label"}
 _KEY = re.compile(KEY_PATTERN)
+_NUMBER = re.compile(
+    r"-?[0-9]{1,18}(?P<fraction>\.[0-9]{1,330})?(?P<exponent>[eE][+-]?[0-9]{1,3})?"
+)
 
 
 class Wait(NamedTuple):
@@ -47,8 +51,8 @@ def _flaw_of(name: str, values: list[str], known: dict[str, Parameter]) -> str |
     if name not in known:
         there = f"there are {', '.join(sorted(known))}" if known else "this route has none"
         return f"there is no such parameter; {there}"
-    if len(values) > 1 and not known[name].repeatable:
-        return "given more than once"
+    if len(values) > (times := known[name].times):
+        return f"given more than {times} times" if times > 1 else "given more than once"
     return "holds NUL" if any("\0" in value for value in values) else None
 
 
@@ -56,10 +60,11 @@ def wait_of(request: Request, *, most_s: float) -> Wait | None:
     """``?wait=N``, or else ``Prefer: wait=N`` (RFC 7240), which is cut to what is allowed."""
     text = request.args.get("wait")
     if text is not None:
-        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or float(text) > most_s:
+        seconds = _number(text)
+        if isinstance(seconds, str) or not 0 <= seconds <= most_s:
             flaw = Flaw("/query/wait", f"must be a number of seconds from 0 to {most_s:g}")
             raise Invalid([flaw])
-        return Wait(float(text), preferred=False)
+        return Wait(float(seconds), preferred=False)
     for preference in request.headers.get("Prefer", "").split(","):
         if found := re.fullmatch(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(;.*)?', preference, re.I):
             return Wait(min(most_s, float(found[1])), preferred=True)
@@ -150,9 +155,8 @@ def _labels(request: Request) -> tuple[tuple[str, str], ...]:
     """Each as name=value or name:value; a batch has to have them all."""
     given = request.args.getlist("label")
     found = [text.partition("=" if "=" in text else ":") for text in given]
-    if not all(separator and name for name, separator, _ in found) or len(given) > MAX_LABELS:
-        detail = f"must be name=value (or name:value), at most {MAX_LABELS} of them"
-        raise Invalid([Flaw("/query/label", detail)])
+    if not all(separator and name for name, separator, _ in found):
+        raise Invalid([Flaw("/query/label", "must be name=value (or name:value)")])
     return tuple((name, value) for name, _, value in found)
 
 
@@ -183,17 +187,18 @@ def options_of(request: Request) -> tuple[BatchOptions, Defaults]:
     try:
         return OptionsIn.model_validate(given).options(), Defaults.model_validate(defaults)
     except ValidationError as invalid:
-        flaws = [Flaw(f"/query{pointer}", detail) for pointer, detail in flaws_of(invalid)]
+        found = [(flaw.pointer.split("/")[1], flaw.detail) for flaw in flaws_of(invalid)]
+        flaws = [Flaw(f"/query/{_ASKED_AS.get(name, name)}", detail) for name, detail in found]
         raise Invalid(flaws) from None
 
 
-def _number(text: str) -> Any:
-    """Query values are text; the strict models want numbers where they are numbers."""
-    if re.fullmatch(r"-?[0-9]{1,18}", text):
-        return int(text)
-    if re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,18}", text):
-        return float(text)
-    return text
+def _number(text: str) -> int | float | str:
+    """Query values are text; the strict models want numbers where they are numbers, as JSON
+    writes them."""
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        return text
+    return float(text) if found["fraction"] or found["exponent"] else int(text)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -25,7 +25,7 @@ blueprint = Blueprint("timeline", __name__, url_prefix="/v1/batches")
 @blueprint.get("/<batch_id>/timeline")
 @documented(
     {200: Answer("When and where its jobs ran.", TimelineOrTrace, headers=(LINK,))},
-    query=(parameters.TIMELINE_FORMAT, parameters.TIMELINE_LIMIT, parameters.CURSOR),
+    query=(parameters.TIMELINE_FORMAT, parameters.TIMELINE_LIMIT, parameters.JOB_CURSOR),
 )
 def show_timeline(batch_id: str) -> Response:
     """Each attempt of a batch's jobs: when it ran, on which thread, how much CPU it used."""

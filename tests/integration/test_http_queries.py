@@ -113,6 +113,16 @@ def test_a_label_given_twice_in_a_submit_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    "labels", [[f"{n}=x" for n in range(9)], [f"{'x' * 60}=1", f"{'y' * 60}=1"]]
+)
+def test_labels_in_the_query_of_a_submit_are_bounded(api: Api, labels: list[str]) -> None:
+    response = api.client.post(
+        "/v1/batches", query_string={"label": labels}, data=json.dumps(job()), headers=NDJSON
+    )
+    assert (response.status_code, pointers(response)) == (422, ["/query/label"])
+
+
+@pytest.mark.parametrize(
     ("labels", "name"),
     [
         ({str(n): "x" for n in range(9)}, None),

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -235,6 +236,19 @@ def test_a_cursor_beyond_every_job_is_refused(api: Api, route: str) -> None:
         assert pointers(response) == ["/query/cursor"]
     assert api.get(f"{path}/{route}?cursor={cursor(2**24 - 2)}")["items"] == []
     assert api.get(f"/v1/batches?cursor={cursor(2**63 - 1, of_jobs=False)}")["items"]
+
+
+def test_a_cursor_is_as_the_document_describes_it(api: Api) -> None:
+    batch = api.submit(*[job(count=0)] * 3)
+    api.ended(batch)
+    api.run(job(count=0))
+    paths = api.get("/openapi.json")["paths"]
+    for route in ("/v1/batches", *(f"{batch}/{name}" for name in ("jobs", "results", "timeline"))):
+        described = paths[route.replace(batch, "/v1/batches/{batch_id}")]["get"]["parameters"]
+        (parameter,) = (one for one in described if one["name"] == "cursor")
+        found = api.get(f"{route}?limit=1")["next"].partition("cursor=")[2]
+        assert re.search(parameter["schema"]["pattern"], found), route
+        assert api.get(f"{route}?cursor={parameter['example']}"), route
 
 
 def test_a_cursor_of_another_list_is_refused(api: Api) -> None:

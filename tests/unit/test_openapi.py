@@ -129,6 +129,35 @@ def test_every_example_of_a_request_is_an_instance_of_its_schema(document: dict[
                 assert not errors, (operation["operationId"], name, errors)
 
 
+def test_every_link_leads_to_an_operation(document: dict[str, Any]) -> None:
+    known = {
+        operation["operationId"]: {parameter["name"] for parameter in operation["parameters"]}
+        for operation in operations_of(document)
+    }
+    links = [
+        link
+        for operation in operations_of(document)
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) == 2 * 9, "from a new batch and from a retry to all that can be done with one"
+    for link in links:
+        assert set(link["parameters"]) <= known[link["operationId"]], link
+
+
+def test_parameters_that_not_every_form_of_a_request_may_have_have_no_default(
+    document: dict[str, Any],
+) -> None:
+    """Generated clients send it with every request."""
+    stated = {
+        (operation["operationId"], parameter["name"])
+        for operation in operations_of(document)
+        for parameter in operation["parameters"]
+        if "default" in parameter["schema"]
+    }
+    assert {name for _, name in stated} == {"dry_run", "follow"}
+
+
 def test_every_problem_is_an_example_with_its_own_status_and_code() -> None:
     found = problem_answers(STATUS)
     for error, status in STATUS.items():

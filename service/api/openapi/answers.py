@@ -206,6 +206,20 @@ class ResultPage(BaseModel):
     next: str | None = Field(description="path of the next page")
 
 
+class Event(BaseModel):
+    """One Server-Sent Event."""
+
+    model_config = _example(examples.EVENT)
+
+    event: Literal["job", "batch"]
+    id: str = Field(pattern="^[0-9]+$", description="what `Last-Event-ID` and `after` go on behind")
+    data: str = Field(
+        description="JSON: of a `job` its `Result`, with a link in place of the result itself; of "
+        "a `batch` the `Batch`",
+        json_schema_extra={"contentMediaType": "application/json"},
+    )
+
+
 # --- the service ------------------------------------------------------------------------------
 
 

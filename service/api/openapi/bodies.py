@@ -14,6 +14,7 @@ from service.api.submission import BatchIn, JobIn
 from service.jobs.catalogue import Catalogue
 from service.jobs.contract import JobType
 
+LINES = '{"type":"numbers","params":{"count":2}}\n{"type":"letters"}\n'
 URLS = "https://example.com/page1\nhttps://example.com/page2\n"
 
 
@@ -57,7 +58,6 @@ def _params_field(model: type[BaseModel]) -> Any:
 
 def submission(catalogue: Catalogue) -> dict[str, Any]:
     """The three bodies of POST /v1/batches."""
-    line = '{"type":"numbers","params":{"count":2}}\n{"type":"letters"}\n'
     return {
         "application/json": {
             "schema": {"$ref": "#/components/schemas/NewBatch"},
@@ -68,7 +68,7 @@ def submission(catalogue: Catalogue) -> dict[str, Any]:
                 "type": "string",
                 "description": "A `NewJob` a line, read as a stream. Blank lines are passed over.",
             },
-            "examples": {"lines": {"value": line}},
+            "examples": {"lines": {"value": LINES}},
         },
         "text/plain": {
             "schema": {

@@ -27,13 +27,15 @@ class Undocumented(Exception):
 class Answer:
     """An answer that is no problem.
 
-    ``model`` describes JSON; ``texts`` are other media types, each with an example; ``links``
-    are OpenAPI's: which operation an id in this answer is for.
+    ``model`` describes JSON; ``texts`` are other media types, each with an example; ``events``
+    is what a Server-Sent Event of the answer holds; ``links`` are OpenAPI's: which operation an
+    id in this answer is for.
     """
 
     description: str
     model: type[BaseModel] | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    events: type[BaseModel] | None = None
     headers: tuple[Header, ...] = ()
     links: Mapping[str, Any] = field(default_factory=dict)
 

@@ -37,7 +37,8 @@ def describe(app: Flask, catalogue: Catalogue, settings: Settings) -> dict[str, 
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         operation = operation_of(view)
-        models |= {answer.model for answer in operation.answers.values() if answer.model}
+        for answer in operation.answers.values():
+            models |= {model for model in (answer.model, answer.events) if model}
         described = _operation(rule, view.__doc__ or "", operation, catalogue, settings)
         for method in sorted((rule.methods or set()).intersection(METHODS)):
             paths.setdefault(path_of(rule), {})[method.lower()] = described
@@ -100,8 +101,9 @@ def _parameter(parameter: Parameter, where: str, settings: Settings) -> dict[str
     if parameter.bound:
         schema["maximum"] = getattr(settings, parameter.bound)
         example = min(example, schema["maximum"])
-    if parameter.repeatable:
-        schema, example = {"type": "array", "items": schema}, [example]
+    if parameter.times > 1:
+        schema = {"type": "array", "items": schema, "maxItems": parameter.times}
+        example = [example]
     return {
         "name": parameter.name,
         "in": where,
@@ -115,10 +117,9 @@ def _parameter(parameter: Parameter, where: str, settings: Settings) -> dict[str
 def _answer(answer: Answer) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if answer.model:
-        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{answer.model.__name__}"}
-        content["application/json"] = {"schema": schema}
-        for example in _examples(answer.model):
-            content["application/json"]["example"] = example
+        content["application/json"] = _media(answer.model)
+    if answer.events:  # OpenAPI before 3.2 has no word for one event: tools take the schema for it
+        content["text/event-stream"] = _media(answer.events)
     for kind, example in answer.texts.items():
         content[kind] = {"schema": {"type": "string"}, "example": example}
     described: dict[str, Any] = {"description": answer.description}
@@ -128,6 +129,13 @@ def _answer(answer: Answer) -> dict[str, Any]:
     if answer.links:
         described["links"] = answer.links
     return described
+
+
+def _media(model: type[BaseModel]) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+    for example in _examples(model):
+        media["example"] = example
+    return media
 
 
 def _examples(model: type[BaseModel]) -> list[Any]:

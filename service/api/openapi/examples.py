@@ -84,12 +84,12 @@ CSV: Final = (
     f'0,,{BATCH_ID}.0,letters,succeeded,,,"{{""lines"":[""A"",""B""]}}"\r\n'
 )
 CONSOLE: Final = "Thread-1: 1\nLetters: A\nThread-1: 2\n"
-EVENTS: Final = (
-    "event: job\n"
-    "id: 31\n"
-    f'data: {{"seq":31,"index":0,"custom_id":null,"job_id":"{BATCH_ID}.0","type":"letters",'
-    f'"status":"succeeded","error":null,"links":{{"result":"/v1/jobs/{BATCH_ID}.0/result"}}}}\n\n'
-)
+EVENT: Final = {
+    "event": "job",
+    "id": "31",
+    "data": f'{{"seq":31,"index":0,"custom_id":null,"job_id":"{BATCH_ID}.0","type":"letters",'
+    f'"status":"succeeded","error":null,"links":{{"result":"/v1/jobs/{BATCH_ID}.0/result"}}}}',
+}
 
 JOB_TYPE: Final[dict[str, Any]] = {
     "name": "numbers",

@@ -31,7 +31,7 @@ LINK: Final = Header(
     "Link",
     "The next page (RFC 8288), if there is one.",
     {"type": "string"},
-    '</v1/batches?cursor=AAAAAAAAAGM>; rel="next"',
+    '</v1/batches?cursor=AAAAAAAAAABj>; rel="next"',
 )
 PREFERENCE_APPLIED: Final = Header(
     "Preference-Applied",

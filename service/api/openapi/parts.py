@@ -10,14 +10,14 @@ from typing import Any
 @dataclass(frozen=True)
 class Parameter:
     """What a request may say in its query or headers. ``bound`` is the setting that is the
-    most it may be; ``repeatable`` ones are lists."""
+    most it may be; one that may be given several ``times`` is a list."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
     example: Any
     bound: str | None = None
-    repeatable: bool = False
+    times: int = 1
 
     @property
     def choices(self) -> list[str]:

@@ -17,6 +17,9 @@ from service.api.problems import PROBLEM_JSON, STATUS, problem_body
 
 REQUEST_ID = "c0ffee"
 
+_UNREADABLE = (errors.Malformed, errors.UriTooLong, errors.HeadersTooLarge)
+"""What no route ever sees: ``service.framing`` refuses it."""
+
 Errors = Iterable[type[errors.JobspoolError]]
 
 
@@ -31,7 +34,7 @@ def problems_of(rule: Rule, operation: Operation) -> Errors:
         known += [errors.NotFound, errors.Expired]
     if needs_key(rule):
         known += [errors.Unauthorized, errors.StoreUnavailable]
-    return dict.fromkeys([*known, errors.JobspoolError])
+    return dict.fromkeys([*known, *_UNREADABLE, errors.JobspoolError])
 
 
 def problem_answers(problems: Errors) -> dict[str, Any]:

@@ -9,6 +9,7 @@ A *batch* is a set of *jobs*. Submit one, and it is on disk when the answer come
 status, wait for its end, read its results.
 
 - Times are RFC 3339, UTC, with milliseconds, and end in `_at`; durations end in `_s` or `_ms`.
+- Whole numbers are written without a fraction: `5`, not `5.0`; no text may hold NUL.
 - Every answer that is not 2xx or 3xx is `application/problem+json` (RFC 9457). Look at its `code`.
 - An unknown path is 404 `not-found`, a method that a path has not 405 `method-not-allowed` with
   `Allow`.
