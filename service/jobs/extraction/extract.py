@@ -69,11 +69,12 @@ class _Reading:
         self._page = page
         self._request = request
         self._cap = Capper()
-        self._resolver = Resolver(page_url, self._first_value("base", "href"))
+        self._page_url = page_url
 
     def result(self) -> dict[str, JsonValue]:
         selected = pick_all(self._page, self._request.select, self._cap)
         self._page.drop_code()
+        self._resolver = Resolver(self._page_url, self._first_value("base", "href"))
         meta = self._meta()
         result: dict[str, JsonValue] = {
             "title": self._if_wanted("title", self._title, None),
@@ -121,7 +122,7 @@ class _Reading:
             attributes = self._page.attributes(element)
             href = value(attributes, "href")
             if href is not None and "canonical" in (value(attributes, "rel") or "").lower().split():
-                return self._url(href)
+                return self._resolver.absolute(href)
         return None
 
     def _language(self) -> str | None:
@@ -141,17 +142,19 @@ class _Reading:
     def _links(self) -> JsonValue:
         links: list[JsonValue] = []
         room = MAX_LINKS_CHARS
-        for element in self._page.named("a", "area"):
-            attributes = self._page.attributes(element)
-            href = value(attributes, "href")
-            url = None if href is None else self._url(href)
+        page, absolute, cut = self._page, self._resolver.absolute, self._cap.cut
+        for element in page.named("a", "area"):
+            attributes = page.attributes(element)
+            if "href" not in attributes:
+                continue
+            url = absolute(attributes["href"] or "")
             if url is None:
                 continue
             room -= len(url)
             if len(links) == MAX_LINKS or room < 0:
                 self._cap.note("links")
                 break
-            text = self._cap.cut("links", self._page.link_text(element), MAX_LINK_TEXT_CHARS)
+            text = cut("links", page.link_text(element), MAX_LINK_TEXT_CHARS)
             rel = value(attributes, "rel")
             links.append({"url": url, "text": text, "rel": rel and clean(rel)[:MAX_REL_CHARS]})
         return links
@@ -177,9 +180,3 @@ class _Reading:
 
     def _text(self) -> str:
         return self._cap.cut("text", self._page.spaced_text(), MAX_TEXT_CHARS)
-
-    def _url(self, href: str) -> str | None:
-        url = self._resolver.absolute(href)
-        if url is None or (url.isascii() and url.isprintable()):
-            return url
-        return clean(url)

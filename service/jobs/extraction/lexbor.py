@@ -11,6 +11,10 @@ from service.jobs.extraction.document import BLOCKS, CODE
 
 _ALL_BLOCKS: Final = ",".join(sorted(BLOCKS))
 
+# What a page is asked for one by one and has little of. Finding one takes a walk over the whole
+# tree, and finding all of them not much more.
+_RARE: Final = ("base", "html", "link", "meta", "title")
+
 
 class LexborDocument:
     """The page by lexbor: a browser's reading of it, at a fiftieth of Beautiful Soup's time."""
@@ -18,6 +22,7 @@ class LexborDocument:
     def __init__(self, html: str) -> None:
         self._page = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
         self._has_code = True
+        self._rare: dict[str, list[LexborNode]] = {}
 
     def find(self, css: str) -> Sequence[LexborNode]:
         elements = self._page.css(css)
@@ -39,9 +44,18 @@ class LexborDocument:
         return before
 
     def named(self, *tags: str) -> Sequence[LexborNode]:
-        return self._page.css(",".join(tags))
+        if self._has_code or tags[0] not in _RARE:  # with code its elements may go, too
+            return self._page.css(",".join(tags))
+        if not self._rare:
+            self._rare = {tag: [] for tag in _RARE}
+            for element in self._page.css(",".join(_RARE)):
+                self._rare[self.tag(element)].append(element)
+        return self._rare[tags[0]]
 
     def title(self) -> LexborNode | None:
+        first = next(iter(self.named("title")), None)
+        if first is None or (first.parent is not None and first.parent.tag == "head"):
+            return first
         return next(iter(self._page.css("title:not(svg title)")), None)
 
     def tag(self, element: LexborNode) -> str:
@@ -51,13 +65,14 @@ class LexborDocument:
         return element.attributes
 
     def text(self, element: LexborNode) -> str:
-        if self._has_code and element.tag not in CODE and element.css_first("script,style"):
+        if not self._has_code:
+            return element.text()
+        if element.tag not in CODE and element.css_first("script,style"):
             element = element.clone()
             element.strip_tags(list(CODE), recursive=True)
         return element.text()
 
-    def link_text(self, element: LexborNode) -> str:
-        return self.text(element)
+    link_text = text
 
     def drop_code(self) -> None:
         self._page.strip_tags(list(CODE), recursive=True)

@@ -6,19 +6,23 @@ import re
 from typing import Final
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+from service.jobs.extraction.text import clean
+
 MAX_URL_CHARS: Final = 8 * 1024
 
 # What a reader could follow. javascript: and data: are content, and a trap for whoever shows
 # results as HTML.
 _KEPT_SCHEMES: Final = frozenset({"http", "https", "ftp", "mailto", "tel"})
 
-# A path below the base's own directory, with a fragment perhaps: no scheme, no dots to resolve,
-# nothing to escape. Most links of most sites; looked at once, instead of six times.
-_BELOW = re.compile(
+# A fragment, or a path from a directory that is known by the "/" or "../../" it begins with, and
+# behind that no scheme, no dots to resolve, nothing to escape. Most links of most sites; looked
+# at once, instead of six times.
+_PLAIN = re.compile(
+    r"(/|(?:\.\./)*)"
     r"[A-Za-z0-9_~-][A-Za-z0-9_~.-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)*(?:#[!-~]*)?"
+    r"|#[!-~]*"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-MAX_BELOW_CHARS: Final = 512
 _BLANKS = re.compile(r"[\t\n\r]")
 _EDGES: Final = "".join(map(chr, range(0x21)))  # C0 controls and space (WHATWG URL)
 _START = re.compile(r"/|(?:\.\./)*")
@@ -26,24 +30,40 @@ _NOT_PLAIN: Final = ("", "/", "?", ".")
 
 
 class Resolver:
-    """Makes the hrefs of one page absolute (RFC 3986 section 5)."""
+    """Makes the hrefs of one page absolute (RFC 3986 section 5), each once."""
 
     def __init__(self, page_url: str, base_href: str | None = None) -> None:
         page_url = urldefrag(page_url).url
-        self._base = self._base_url(page_url, base_href)
+        self._base = self._base_url(page_url, base_href).replace(" ", "%20")
         self._directories: dict[str, str] = {}  # by the "/" or "../../" that a href begins with
+        self._known: dict[str, str | None] = {}  # by href
 
     def absolute(self, href: str) -> str | None:
-        """The absolute URL; None for what is no URL, no link to follow, or over 8 KiB."""
-        if _BELOW.fullmatch(href) and len(href) < MAX_BELOW_CHARS:
-            return self._directory("") + href
+        """The absolute URL, clean; None for what is no URL, no link to follow, or over 8 KiB."""
+        if href not in self._known:
+            self._known[href] = self._resolved(href)
+        return self._known[href]
+
+    def _resolved(self, href: str) -> str | None:
+        plain = _PLAIN.fullmatch(href)
+        if plain is None:
+            url = self._any(href)
+        elif (start := plain[1]) is None:
+            url = self._base + href
+        else:
+            url = self._directory(start) + href[len(start) :]
+        if url is None or len(url) > MAX_URL_CHARS:
+            return None
+        return url if url.isascii() and url.isprintable() else clean(url)
+
+    def _any(self, href: str) -> str | None:
         href = href.strip(_EDGES)
         if _BLANKS.search(href):
             href = _BLANKS.sub("", href)
         if len(href) > MAX_URL_CHARS:
             return None
         url = self._joined(href)
-        return url.replace(" ", "%20") if url is not None and len(url) <= MAX_URL_CHARS else None
+        return None if url is None else url.replace(" ", "%20")
 
     def _joined(self, href: str) -> str | None:
         """urljoin, but the plain cases by hand: it takes longer than all else of a link."""

@@ -20,23 +20,22 @@ _REMOVED: Final = re.compile(
 MAX_COMBINING: Final = 30
 
 
-# ASCII words with single spaces between them: clean already, like most texts of most pages
-_CLEAN: Final = re.compile("(?:[!-~]+(?: [!-~]+)*)?")
-
-
 def clean(text: str) -> str:
     """The text in NFC without control and bidi characters, white space collapsed.
 
     Of more than 30 combining characters in a row only the first 30 stay.
     """
-    if _CLEAN.fullmatch(text):
-        return text
-    if not text.isprintable():
+    printable = text.isprintable()
+    if printable and text.isascii() and "  " not in text and text == text.strip():
+        return text  # words with single spaces between them, like most texts of most pages
+    if not printable:
         text = _REMOVED.sub("", text)
     text = " ".join(text.split())
     if text.isascii():
         return text
-    return unicodedata.normalize("NFC", _too_many_combining().sub(r"\1", text))
+    if len(text) > MAX_COMBINING:
+        text = _too_many_combining().sub(r"\1", text)
+    return unicodedata.normalize("NFC", text)
 
 
 @cache
