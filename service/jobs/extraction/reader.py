@@ -5,22 +5,24 @@ gigabytes for formatting that is never closed. In a process of its own the kerne
 limit of CPU time that is set for each page, and at one of memory; and whatever a page does to a
 parser, the service goes on.
 
-Each request is two messages, JSON and the page's bytes; so is the answer, what became of it and
-what was read, both JSON. No pickles: what a reader says a page may have put into its mouth.
+A request is JSON and the page's bytes; the answer is what became of it and what was read, both
+JSON. No pickles: what a reader says a page may have put into its mouth.
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
+import socket
 import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from service.fetch.decode import decode
+from service.jobs.extraction import channel
 from service.jobs.extraction.extract import Request, document_of, extract
 from service.jobs.extraction.selection import Pick
 
@@ -41,14 +43,13 @@ class OverBudgetError(BaseException):
 def main() -> None:
     """Answer until the service hangs up."""
     _confine()
-    connection = Connection(int(sys.argv[1]))
+    connection = socket.socket(fileno=int(sys.argv[1]))
     while True:
         try:
-            asked, body = json.loads(connection.recv_bytes()), connection.recv_bytes()
-            answer, page = _answer(asked, body)
+            asked, body = channel.receive(connection)
+            answer, page = _answer(orjson.loads(asked), body)
             answer["leaving"] = _held() > MOST_KEPT
-            connection.send_bytes(json.dumps(answer).encode())
-            connection.send_bytes(page)
+            channel.send(connection, orjson.dumps(answer), page)
         except (EOFError, OSError):
             return
 
@@ -103,8 +104,7 @@ def _read(asked: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     html, charset = decode(body, asked["content_type"])
     select = {name: Pick(*pick) for name, pick in asked["select"].items()}
     page = extract(html, asked["url"], Request(asked["include"], asked["parser"], select))
-    text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))
-    return {"charset": charset, "title": page["title"]}, text.encode()
+    return {"charset": charset, "title": page["title"]}, orjson.dumps(page)
 
 
 if __name__ == "__main__":

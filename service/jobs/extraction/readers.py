@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -11,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from queue import Empty, LifoQueue
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from service.errors import JobFailed
 from service.jobs.contract import JobContext
+from service.jobs.extraction import channel
 from service.jobs.extraction.extract import Request
 
 FLOOR_S: Final = 0.5
@@ -53,10 +54,12 @@ class PageReaders:
     def __init__(self, most: int) -> None:
         self._closed = False  # set by close, read by job threads; guarded by _lock
         self._lock = Lock()
-        # a place for each; the last one used is warm, and comes first
-        self._places: LifoQueue[_Reader | None] = LifoQueue()
+        self._turns: SimpleQueue[None] = SimpleQueue()  # one for each page that may be read now
         for _ in range(most):
-            self._places.put(None)
+            self._turns.put(None)
+        # job threads take and give back; the last one used is warm, and comes first; guarded by
+        # _lock
+        self._idle: list[_Reader] = []
 
     def read(
         self,
@@ -72,11 +75,19 @@ class PageReaders:
         more memory than a reader has.
         """
         cpu_s = max(FLOOR_S, len(body) * S_PER_BYTE)
-        asked = json.dumps(
-            {**request._asdict(), "url": url, "content_type": content_type, "cpu_s": cpu_s}
-        ).encode()
-        while (answer := self._asked(asked, body, cpu_s, ctx)) is None:
+        asked = orjson.dumps(
+            {
+                "url": url,
+                "content_type": content_type,
+                "include": request.include,
+                "parser": request.parser,
+                "select": {name: tuple(pick) for name, pick in request.select.items()},
+                "cpu_s": cpu_s,
+            }
+        )
+        while (found := self._asked(asked, body, cpu_s, ctx)) is None:
             pass
+        answer, page = found
         ctx.charge_cpu(answer["cpu_s"])
         if "over_budget" in answer:
             detail = (
@@ -85,11 +96,11 @@ class PageReaders:
             raise JobFailed("parse_budget", detail)
         if "raised" in answer:
             raise RuntimeError(answer["raised"])
-        return Reading(answer["page"], answer["title"], answer["charset"])
+        return Reading(page.decode(), answer["title"], answer["charset"])
 
     def _asked(
         self, asked: bytes, body: bytes, cpu_s: float, ctx: JobContext
-    ) -> dict[str, Any] | None:
+    ) -> tuple[dict[str, Any], bytes] | None:
         """A reader's answer; None if it may not have been the page that the reader died of."""
         reader = self._take(ctx.check)
         fresh = reader.answered == 0
@@ -97,7 +108,7 @@ class PageReaders:
             return reader.answer(asked, body, cpu_s * PATIENCE, ctx.check)
         except ReaderDiedError:
             spent = reader.end() == -signal.SIGPROF
-            return {"over_budget": True, "cpu_s": cpu_s} if spent or fresh else None
+            return ({"over_budget": True, "cpu_s": cpu_s}, b"") if spent or fresh else None
         except BaseException:
             reader.end()
             raise
@@ -108,41 +119,35 @@ class PageReaders:
         """End the readers; one in use ends with its page. Safe twice."""
         with self._lock:
             self._closed = True
-        places = []
-        while not self._places.empty():
-            try:
-                places.append(self._places.get_nowait())
-            except Empty:
-                break
-        for place in places:
-            if place:
-                place.end()
-            self._places.put(None)
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.end()
 
     def _take(self, check: Callable[[], None]) -> _Reader:
-        """A reader that is alive."""
+        """A reader, in our turn. It may have died since it was last asked."""
         while True:
             check()
             try:
-                reader = self._places.get(timeout=LOOK_S)
+                self._turns.get(timeout=LOOK_S)
                 break
             except Empty:
                 pass
-        if reader and reader.alive():
-            return reader
-        if reader:
-            reader.end()
+        with self._lock:
+            reader = self._idle.pop() if self._idle else None
         try:
-            return _Reader()
+            return reader or _Reader()
         except BaseException:
-            self._places.put(None)
+            self._turns.put(None)
             raise
 
     def _give_back(self, reader: _Reader) -> None:
         with self._lock:
-            if self._closed:
-                reader.end()
-            self._places.put(None if reader.ended else reader)
+            keep = not (reader.ended or self._closed)
+            if keep:
+                self._idle.append(reader)
+        if not keep:
+            reader.end()
+        self._turns.put(None)
 
 
 class _Reader:
@@ -162,37 +167,33 @@ class _Reader:
                 cwd="/",
             )
         # a reader that was stopped must not hold a thread for good
-        patience = struct.pack("ll", _SEND_S, 0)
-        mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
-        self._connection = Connection(mine.detach())
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_S))
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(LOOK_S))
+        self._connection = mine
         self.answered = 0
         self.ended = False
 
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
     def answer(
         self, asked: bytes, body: bytes, patience_s: float, check: Callable[[], None]
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], bytes]:
         """Raises ReaderDiedError, and what ``check`` raises; it must be ended then."""
-        try:
-            self._connection.send_bytes(asked)
-            self._connection.send_bytes(body)
-            self._wait(time.monotonic() + patience_s, check)
-            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
-            answer["page"] = self._connection.recv_bytes().decode()
-        except (EOFError, OSError):
-            raise ReaderDiedError from None
-        self.answered += 1
-        if answer["leaving"]:
-            self.end()
-        return answer
+        until = time.monotonic() + patience_s
 
-    def _wait(self, until: float, check: Callable[[], None]) -> None:
-        while not self._connection.poll(LOOK_S):
+        def look_around() -> None:
             check()
             if time.monotonic() > until:
                 raise ReaderDiedError
+
+        try:
+            channel.send(self._connection, asked, body)
+            answer, page = channel.receive(self._connection, look_around)
+        except (EOFError, OSError):
+            raise ReaderDiedError from None
+        told: dict[str, Any] = orjson.loads(answer)
+        self.answered += 1
+        if told["leaving"]:
+            self.end()
+        return told, page
 
     def end(self) -> int:
         """End the process, whatever it is doing; how it ended. Safe twice."""
@@ -200,3 +201,8 @@ class _Reader:
         self._connection.close()
         self._process.kill()
         return self._process.wait()
+
+
+def _timeval(seconds: float) -> bytes:
+    """What the kernel takes for a socket's timeout."""
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
