@@ -7,7 +7,7 @@ metadata service. So the table stands here, frozen, and the tests walk its every
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -64,6 +64,9 @@ EMBEDDING_V6: Final = (MAPPED_V6, IPv6Network("64:ff9b::/96"))
 
 DEFAULT_PORTS: Final = parse_ports("80,443,8080,8443")
 
+MOST_JUDGED: Final = 1_000
+"""Addresses whose judgement is remembered: each is asked about at every request to it."""
+
 
 def unwrapped(address: Address) -> Address:
     """The IPv4 address inside an IPv4-mapped or NAT64 one; any other address as it is."""
@@ -113,6 +116,10 @@ class AddressPolicy:
     deny_cidrs: tuple[Network, ...] = ()
     ports: tuple[PortRange, ...] = DEFAULT_PORTS
     own_ports: frozenset[int] = frozenset()
+    # by address; any thread reads and adds, what it adds is true for good
+    _judged: dict[str, str | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def permits(self, address: Address | str) -> bool:
         """Whether the address may be dialled. What is not an address may not."""
@@ -120,8 +127,18 @@ class AddressPolicy:
 
     def refusal(self, address: Address | str) -> str | None:
         """Why the address may not be dialled, in words for the log; None if it may."""
+        text = str(address)
         try:
-            address = _parsed(address)
+            return self._judged[text]
+        except KeyError:
+            if len(self._judged) >= MOST_JUDGED:
+                self._judged.clear()
+            judged = self._judged[text] = self._judge(text)
+            return judged
+
+    def _judge(self, text: str) -> str | None:
+        try:
+            address = _parsed(text)
         except ValueError:
             return "not an IP address"
         inner = unwrapped(address)

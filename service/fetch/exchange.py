@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import pycurl
@@ -23,6 +24,7 @@ STOP: Final = -1
 
 # What libcurl was built to decode and what it is told to ask for.
 CONTENT_CODINGS: Final = "gzip, deflate, br"
+_USUAL: Final = 40
 _DECODED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "identity"})
 
 
@@ -104,7 +106,8 @@ class Exchange:
             return self._end_head()
         name, colon, value = line.partition(b":")
         if colon and self.head is not None:
-            self.head.fields.append((name.strip().lower().decode("latin-1"), _text(value)))
+            named = _usual_name(name) if len(name) <= _USUAL else _name(name)
+            self.head.fields.append((named, _text(value)))
         return None
 
     def content(self, chunk: bytes) -> int | None:
@@ -195,6 +198,13 @@ class Exchange:
     def _fail(self, code: str, detail: str) -> int:
         self.failure = JobFailed(code, detail)
         return STOP
+
+
+def _name(name: bytes) -> str:
+    return name.strip().lower().decode("latin-1")
+
+
+_usual_name = lru_cache(maxsize=512)(_name)  # servers say the same few over and over
 
 
 def _text(value: bytes) -> str:

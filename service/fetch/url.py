@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -52,16 +53,15 @@ class Url:
         return f"{self.scheme}://{host}{port}"
 
     @property
-    def address(self) -> IPv4Address | IPv6Address | None:
-        """The address, if the host is written as one."""
-        if ":" in self.host:
-            return IPv6Address(self.host)
-        return IPv4Address(self.host) if _LAST_LABEL_IS_NUMBER.fullmatch(self.host) else None
+    def is_address(self) -> bool:
+        """Whether the host is written as an address."""
+        return ":" in self.host or _LAST_LABEL_IS_NUMBER.fullmatch(self.host) is not None
 
     def __str__(self) -> str:
         return self.origin + self.target
 
 
+@lru_cache(maxsize=256)  # each is parsed several times in a row, by whoever gets it next
 def parse_url(text: str) -> Url:
     """The URL in normal form.
 
@@ -92,11 +92,11 @@ def check_target(url: Url, addresses: AddressPolicy) -> None:
     """
     if not addresses.permits_port(url.port):
         raise JobFailed("blocked_target", f"port {url.port} is not allowed")
-    address = url.address
-    if address is not None and not addresses.permits_target(address, url.port):
+    if url.is_address and not addresses.permits_target(url.host, url.port):
         raise JobFailed("blocked_target", "the URL's address is not a public one")
 
 
+@lru_cache(maxsize=256)  # pages come by the site
 def _host_and_port(authority: str, scheme: str) -> tuple[str, int]:
     if "@" in authority:
         raise _bad("the URL carries a user name or password")
