@@ -9,8 +9,8 @@ import time
 from threading import current_thread
 from typing import NamedTuple
 
+import orjson
 from pydantic import JsonValue, ValidationError
-from pydantic_core import from_json
 
 from service.clock import Clock
 from service.engine.context import RunningContext
@@ -170,14 +170,15 @@ class Runner:
     def _encoded(self, result: JsonValue | JsonText) -> str:
         try:
             text = one_line(_checked(result) if isinstance(result, JsonText) else _encode(result))
-            size = len(text) if text.isascii() else len(text.encode())
+            encoded = text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
-        if nests_too_deep(text.encode()):
+        if nests_too_deep(encoded):
             raise JobFailed("bad_result", f"the result nests deeper than {MAX_DEPTH} levels")
-        if size > self._limits.max_result_bytes:
+        if len(encoded) > self._limits.max_result_bytes:
             bound = f"{self._limits.max_result_bytes} bytes (max_result_bytes)"
-            raise JobFailed("result_too_large", f"the result has {size} bytes, over {bound}")
+            size = f"the result has {len(encoded)} bytes"
+            raise JobFailed("result_too_large", f"{size}, over {bound}")
         return text
 
     def _failed(self, live: LiveJob, failed: JobFailed) -> Verdict:
@@ -210,8 +211,9 @@ BROKEN = Verdict(
 
 
 def _checked(text: JsonText) -> str:
-    from_json(text, allow_inf_nan=False)
-    return str(text)
+    plain = str(text)
+    orjson.loads(plain)
+    return plain
 
 
 def timed_out(live: LiveJob, more: str = "") -> JobFailed:
