@@ -41,7 +41,7 @@ class Flaws:
         try:
             return model.model_validate(raw)
         except ValidationError as invalid:
-            self._add_invalid(invalid, pointer)
+            self._add_invalid(invalid, raw, pointer)
             return None
 
     def conclude(self, where: str) -> None:
@@ -50,18 +50,34 @@ class Flaws:
             detail = f"{self.count} problems in {where}"
             raise Invalid(self._listed, detail, left_out=self.left_out)
 
-    def _add_invalid(self, invalid: ValidationError, pointer: str) -> None:
+    def _add_invalid(self, invalid: ValidationError, raw: Any, pointer: str) -> None:
         if len(self._listed) == MAX_FLAWS:
             self.count += invalid.error_count()  # telling what they are costs ten times as much
         else:
-            self.extend(pointer, flaws_of(invalid))
+            self.extend(pointer, flaws_of(invalid, raw))
 
 
-def flaws_of(invalid: ValidationError) -> list[Flaw]:
+def flaws_of(invalid: ValidationError, raw: Any) -> list[Flaw]:
+    """What is wrong with ``raw``, each flaw where it stands in it."""
     return [
-        Flaw(pointer_of(error["loc"]), error["msg"])
+        Flaw(pointer_of(_place_in(raw, error["loc"], error["type"])), error["msg"])
         for error in invalid.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _place_in(raw: Any, location: tuple[int | str, ...], kind: str) -> tuple[int | str, ...]:
+    """pydantic's location without what is not in the input: the branches of a union."""
+    place: list[int | str] = []
+    for part in location:
+        if isinstance(raw, dict):
+            within = part in raw
+        else:
+            within = isinstance(raw, list) and isinstance(part, int)
+        if within:
+            raw = raw[part]
+        if within or (kind == "missing" and part == location[-1]):
+            place.append(part)
+    return tuple(place)
 
 
 def pointer_of(location: tuple[int | str, ...]) -> str:

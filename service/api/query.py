@@ -187,7 +187,10 @@ def options_of(request: Request) -> tuple[BatchOptions, Defaults]:
     try:
         return OptionsIn.model_validate(given).options(), Defaults.model_validate(defaults)
     except ValidationError as invalid:
-        found = [(flaw.pointer.split("/")[1], flaw.detail) for flaw in flaws_of(invalid)]
+        found = [
+            (flaw.pointer.split("/")[1], flaw.detail)
+            for flaw in flaws_of(invalid, given | defaults)
+        ]
         flaws = [Flaw(f"/query/{_ASKED_AS.get(name, name)}", detail) for name, detail in found]
         raise Invalid(flaws) from None
 

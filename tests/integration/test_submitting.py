@@ -105,6 +105,21 @@ def test_a_wait_out_of_bounds_is_refused(api: Api, query: str) -> None:
     assert nothing_was_accepted(api)
 
 
+def test_each_flaw_points_to_where_it_stands_in_the_body(api: Api) -> None:
+    """Not to what pydantic calls the branches of a union."""
+    select = {"a": [], "é": "p", "c": {"attr": "x"}, "d": {"css": "\x01", "no": 1}}
+    params = {"url": "http://example.com/", "select": select, "include": ["title", "x"]}
+    response = api.post([job(), {"type": "scrape", "params": params}])
+    assert response.status_code == 422
+    assert {flaw["pointer"] for flaw in response.json["errors"]} == {
+        f"/jobs/1/params{pointer}"
+        for pointer in (
+            "/include/1", "/select/a", "/select/é", "/select/c", "/select/c/css", "/select/d",
+            "/select/d/css", "/select/d/no",
+        )
+    }  # fmt: skip
+
+
 def test_a_dry_run_only_validates(api: Api) -> None:
     response = api.post([job(), job("letters")], "?dry_run=true")
     assert (response.status_code, response.json) == (200, {"valid": True, "total": 2})
