@@ -70,6 +70,12 @@ def _sendable(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def _named_by_pattern(schema: dict[str, Any]) -> None:
+    """JSON Schema's patternProperties says nothing of other names, and few tools know it."""
+    ((pattern, value),) = schema.pop("patternProperties").items()
+    schema.update(propertyNames={"pattern": pattern}, additionalProperties=value)
+
+
 SelectorName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 
 
@@ -93,6 +99,7 @@ class ScrapeParams(Params):
     select: Annotated[dict[SelectorName, Css | Selector], _at_most(MAX_SELECTORS)] = Field(
         default={},
         max_length=MAX_SELECTORS,
+        json_schema_extra=_named_by_pattern,
         description="CSS selectors by the name that their matches get in the result.",
     )
     headers: Annotated[dict[str, str], _at_most(MAX_HEADERS), AfterValidator(_sendable)] = Field(
