@@ -15,7 +15,8 @@ LONGEST_DELAY_S = 0.0001
 MOST_LINES = 5
 
 TOLD_IN_WORDS = re.compile(
-    r"/jobs/\d+/params/(url|headers|select(/.+)?)"  # that a URL is one, a selector, a header
+    # that a URL is one, or a header's name, or a CSS selector
+    r"/jobs/\d+/params/(url|headers|select(/[\w.-]+(/css|/attr)?)?)"
     r"|/labels|/query/label"  # bytes of them all together; names that are different
     r"|/query/(after|cursor)"  # of this batch, and not from beyond its end
 )
