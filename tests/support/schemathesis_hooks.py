@@ -59,12 +59,12 @@ def before_call(
     """Keep a valid request to what the document says of it in words."""
     if not _is_positive(case):
         return
-    case.query = _whole(case.query)
+    case.query = _whole(case.query or {})
     for name in _not_in_this_form(case):
         case.query.pop(name, None)
     if "Idempotency-Key" in (case.headers or {}):
-        case.headers["Idempotency-Key"] = f"key-{next(_keys)}"  # one is for one request
-    if "after" in (case.query or {}):
+        case.headers["Idempotency-Key"] = f"key-{next(_keys)}"  # each is for one request
+    if "after" in case.query:
         case.query["after"] = int(case.query["after"]) % 2  # every batch has a first job
     if "Last-Event-ID" in (case.headers or {}):
         case.headers["Last-Event-ID"] = str(int(case.headers["Last-Event-ID"] or 0) % 2)
@@ -91,7 +91,7 @@ def _not_in_this_form(case: schemathesis.Case) -> set[str]:
     if case.operation.label == "POST /v1/batches" and case.media_type == "application/json":
         return NOT_WITH_JSON
     if case.operation.label == "GET /v1/batches/{batch_id}/results":
-        return NOT_FOLLOWED if (case.query or {}).get("follow") in (True, "true") else {"after"}
+        return NOT_FOLLOWED if case.query.get("follow") in (True, "true") else {"after"}
     return set()
 
 
