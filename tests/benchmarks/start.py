@@ -32,7 +32,7 @@ EXECUTORS = {POOL: "pool", DEDICATED: "dedicated"}
 ONLY_PARTS = frozenset({"sqlite"})
 """No one waits for work in it."""
 REST_S = 0.02
-"""Before each, so that the service is idle."""
+"""Before and after each, so that the service has nothing else to do."""
 WANTED_MS = 5
 
 
@@ -70,6 +70,7 @@ def _ours(bench: Bench, executor: str) -> Iterator[float]:
             begun_ns = monotonic_ns()
             answer = caller.ask(post)
             assert answer.status == 202, answer
+            sleep(REST_S)  # to ask at once would be one more thing to do for the service
             path = json.loads(answer.body)["links"]["self"]
             service.completed(path)
             yield (service.results(path)[0] - begun_ns) / 1e6
