@@ -63,6 +63,10 @@ build/peers/.made: tests/benchmarks/scrape/requirements.txt
 	build/peers/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	touch $@
 
+.PHONY: soak
+soak: .venv/.dev ## Work and be killed for long: ARGS="--minutes 20 --kills 500".
+	$(BIN)/python -m tests.soak $(ARGS)
+
 .PHONY: image-test
 image-test: .venv/.made ## Build the image and prove that it works (Debian, root, buildah; no Docker).
 	$(BIN)/python -m tests.image $(ARGS)

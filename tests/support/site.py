@@ -67,6 +67,12 @@ class Site:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except ConnectionError:
+                    self.close_connection = True  # the visitor was killed, perhaps
+
             def do_GET(self) -> None:
                 with site._answering(self.path):
                     self._answer()
