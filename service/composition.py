@@ -39,6 +39,21 @@ FLUSH_S = 0.5
 """For the journal to write its last transaction when the service stops."""
 
 
+class Workshop:
+    """What jobs run with: their types, and what these share. Starts nothing."""
+
+    def __init__(self, settings: Settings, more: list[JobType[Any]], *, readers: int) -> None:
+        self._client = GuardedClient(fetch_policy(settings))
+        self._readers = PageReaders(readers)
+        scrape = Scrape(self._client, RobotsCache(self._client), self._readers)
+        self.catalogue = Catalogue([Numbers(), Letters(), scrape, *installed_job_types(), *more])
+
+    def close(self) -> None:
+        self.catalogue.close()
+        self._client.close()
+        self._readers.close()
+
+
 class Service:
     """One process of the service. The constructor starts nothing and opens nothing.
 
@@ -54,26 +69,25 @@ class Service:
         metrics: Metrics | None = None,
     ) -> None:
         self.settings = settings
-        self._client = GuardedClient(fetch_policy(settings))
-        self._readers = PageReaders(settings.page_readers or shared_cores(settings.workers))
-        scrape = Scrape(self._client, RobotsCache(self._client), self._readers)
-        self._catalogue = Catalogue(
-            [Numbers(), Letters(), scrape, *installed_job_types(), *(job_types or [])]
-        )
+        readers = settings.page_readers or shared_cores(settings.workers)
+        self._workshop = Workshop(settings, job_types or [], readers=readers)
+        catalogue = self._workshop.catalogue
         self.metrics = metrics or Metrics()
-        self.metrics.know(job_type.name for job_type in self._catalogue)
+        self.metrics.know(job_type.name for job_type in catalogue)
         clock = clock or Clock()
         news = BatchNews()
-        readers = settings.threads + 4
-        rules = HostRules(settings.host_concurrency, int(settings.host_gap_s * 1000))
-        self.database = Database(settings.database_path, readers=readers)
+        self.database = Database(settings.database_path, readers=settings.threads + 4)
         self.store = Store(
-            self.database, clock, rules, on_commit=news.announce, measure=self.metrics.committed
+            self.database,
+            clock,
+            host_rules(settings),
+            on_commit=news.announce,
+            measure=self.metrics.committed,
         )
-        self.engine = Engine(self.store, self._catalogue, clock, settings, self.metrics)
+        self.engine = Engine(self.store, catalogue, clock, settings, self.metrics)
         seats = Seats(settings.threads)
         self.operations = Operations(
-            Parts(self.store, self.engine, self._catalogue, clock, settings, news, seats)
+            Parts(self.store, self.engine, catalogue, clock, settings, news, seats)
         )
         self.app: Flask = create_app(self.operations, self.metrics)
         self._changing = Lock()  # starting and stopping wait for each other
@@ -92,9 +106,11 @@ class Service:
                 self.engine.stop(self.settings.drain_s if drain_s is None else drain_s)
             finally:
                 self.store.stop(FLUSH_S)
-                self._catalogue.close()
-                self._client.close()
-                self._readers.close()
+                self._workshop.close()
+
+
+def host_rules(settings: Settings) -> HostRules:
+    return HostRules(settings.host_concurrency, int(settings.host_gap_s * 1000))
 
 
 def shared_cores(processes: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import string
 import time
@@ -242,6 +243,16 @@ class Committed(NamedTuple):
     writes: int
     seconds: float
     touched: AbstractSet[str] = frozenset()
+
+    def to_json(self) -> bytes:
+        """For another process, which counts; without what was touched."""
+        return json.dumps(self[:-1]).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Committed:
+        jobs, batches, writes, seconds = json.loads(text)
+        ended = [EndedJob(type_, JobState(state), *more) for type_, state, *more in jobs]
+        return cls(ended, [EndedBatch(*batch) for batch in batches], writes, seconds)
 
 
 class ConsoleText(NamedTuple):

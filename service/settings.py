@@ -56,7 +56,12 @@ class Settings(BaseSettings):
     node_timeout_s: float = Field(
         15.0, ge=1, le=600, description="a process silent for so long is taken for dead"
     )
-    max_crashes: int = Field(3, ge=1, le=100, description="crashes after which a job is failed")
+    max_crashes: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="crashes after which a job is failed, the last in a process of its own",
+    )
     retry_base_s: float = Field(1.0, gt=0, le=3600, description="first backoff between attempts")
     retry_max_s: float = Field(300.0, gt=0, le=86400, description="longest backoff")
 

@@ -18,6 +18,7 @@ from service.engine.executors import (
     SequentialExecutor,
 )
 from service.engine.keeper import Keeper, KeeperTimes
+from service.engine.quarantine import Quarantine
 from service.engine.registry import FutureRegistry, LiveJob
 from service.engine.runner import Runner, RunnerLimits, overstayed
 from service.engine.shifts import LONGEST
@@ -71,13 +72,7 @@ class Engine:
         places = settings.pool_size * LONGEST + 2 * settings.dedicated_limit
         self._registry = FutureRegistry(capacity=places)
         self._ensembles = Ensembles()
-        limits = RunnerLimits(
-            max_result_bytes=settings.max_result_bytes,
-            max_console_bytes=settings.max_console_bytes,
-            retry_base_s=settings.retry_base_s,
-            retry_max_s=settings.retry_max_s,
-        )
-        self._runner = Runner(catalogue, store, clock, limits)
+        self._runner = Runner(catalogue, store, clock, RunnerLimits.of(settings))
         self._dispatcher = Dispatcher(
             store,
             self._runner,
@@ -86,13 +81,20 @@ class Engine:
             self._executors,
             job_timeout_s=settings.job_timeout_s,
         )
+        self._quarantine = Quarantine(
+            store,
+            _nodes_folder(settings),
+            settings,
+            measure=metrics.committed,
+            on_rescue=self._dispatcher.wake,
+        )
         self._keeper = Keeper(
             store,
             _nodes_folder(settings),
             KeeperTimes(settings.node_timeout_s, settings.max_crashes),
             on_node=self._become,
             on_rescue=self._dispatcher.wake,
-            on_round=self._look_after_threads,
+            on_round=self._look_around,
         )
         self._running = False
         self._draining = False  # the stopping thread writes, request threads read
@@ -137,14 +139,19 @@ class Engine:
         self._dispatcher.stop(drain_s + LAST_CALL_S / 2)
         for executor in self._executors.values():
             executor.shutdown()
+        self._quarantine.enough()
         self._dispatcher.recall_all()
-        if not self._registry.wait_empty(max(0.0, until - monotonic())):
+        empty = self._registry.wait_empty(max(0.0, until - monotonic()))
+        self._quarantine.wait(until)
+        self._quarantine.hang_up()
+        if not empty:
             for live in self._registry.snapshot():
                 live.token.stop(JobHandedBack)
             self._registry.wait_empty(max(0.0, until + LAST_CALL_S / 2 - monotonic()))
         # what has not returned by now goes back with the node
         last = until + LAST_CALL_S
         self._keeper.stop(max(0.1, last - monotonic()))
+        self._quarantine.stop(max(0.1, last - monotonic()))
         self._keeper.leave(max(0.1, last - monotonic()))
 
     def wake(self) -> None:
@@ -177,14 +184,18 @@ class Engine:
         for live in self._registry.snapshot():
             live.token.stop(JobHandedBack)
 
+    def _look_around(self) -> None:
+        self._look_after_threads()
+        self.measure()
+        self._note_beginnings()
+        self._quarantine.look(self.node)
+
     def _look_after_threads(self) -> None:
         self._sequential.retire_idle()
         overdue = monotonic() - self._settings.stop_grace_s
         for live in self._registry.snapshot():
             if live.token.asked_before(overdue) and self._registry.give_up(live):
                 self._replace(live)
-        self.measure()
-        self._note_beginnings()
 
     def measure(self) -> None:
         """Note how busy this process is, for whichever process is asked."""

@@ -24,10 +24,12 @@ class LifeLock:
     def name(self) -> str:
         return self._path.name
 
-    def acquire(self) -> None:
+    def acquire(self) -> int:
+        """Returns the file that holds the lock: a child that inherits it holds it too."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._file
 
     def release(self) -> None:
         if self._file is not None:

@@ -27,6 +27,7 @@ from service.jobs.catalogue import Catalogue
 from service.jobs.contract import JsonText
 from service.json_text import MAX_DEPTH, nests_too_deep, one_line
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
+from service.settings import Settings
 from service.store.store import Store
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
@@ -46,6 +47,10 @@ class RunnerLimits(NamedTuple):
     max_console_bytes: int
     retry_base_s: float
     retry_max_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> RunnerLimits:
+        return cls(*(getattr(settings, name) for name in cls._fields))
 
 
 class Verdict(NamedTuple):

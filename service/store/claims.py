@@ -16,13 +16,14 @@ from service.model import (
     Shift,
     job_key,
 )
+from service.store.hosts import Parking
 from service.store.ledger import Entry
-from service.store.prepared import Prepared
 from service.store.schema import SUSPECT_CRASHES
+from service.store.suspects import QUARANTINE
 from service.store.transaction import Transaction
 
-HOST = 8
-"""Where a claimable row has its host."""
+CRASHES, HOST = 7, 8
+"""Where a claimable row has them."""
 
 LOOK = 250
 MOST_LOOKS = 8
@@ -60,14 +61,12 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[in
     if not tx.sql.is_node.run(tx.cursor, {"node": node}).fetchone():
         return Claim([], more=False)  # taken for dead: what it claimed nobody would rescue
     parked_before, shifts = tx.parked, list[Shift]()
-    suspect = _suspect_is_due(tx)
     for executor, places in capacity._asdict().items():
         turns = _turns_of(tx, executor, places, node) if places else []
         while turns and places:
             hungry = []
             for turn, share in _deal(turns, places):
-                got = _shifts_of(tx, turn, share, node, lengths, suspect=suspect)
-                suspect = suspect and not any(map(_holds_suspect, got))
+                got = _shifts_of(tx, turn, share, node, lengths)
                 shifts += got
                 places -= len(got)
                 room = turn.room - sum(len(shift.jobs) for shift in got)
@@ -77,37 +76,12 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[in
     return Claim(shifts, more=tx.parked > parked_before)
 
 
-def _holds_suspect(shift: Shift) -> bool:
-    return any(job.crashes >= SUSPECT_CRASHES for job in shift.jobs)
-
-
 def _shifts_of(
-    tx: Transaction,
-    turn: Turn,
-    places: int,
-    node: int,
-    lengths: Mapping[int, int],
-    *,
-    suspect: bool,
+    tx: Transaction, turn: Turn, places: int, node: int, lengths: Mapping[int, int]
 ) -> list[Shift]:
-    """Up to so many shifts of the batch, its suspect first if one is due."""
-    shifts: list[Shift] = []
-    room = turn.room
-    if suspect and (one := _claim_of(tx, turn, tx.sql.claimable_suspects, 1, 1, node)):
-        shifts.append(Shift(turn.batch, one))
-        room, places = room - 1, places - 1
-    most = min(room, places * lengths.get(turn.batch.key, 1))
-    jobs = _claim_of(tx, turn, tx.sql.claimable_jobs, most, places, node)
-    return shifts + [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
-
-
-def _suspect_is_due(tx: Transaction) -> bool:
-    """Suspects run one at a time in the whole service.
-
-    Together they would crash together, and the harmless ones fail with the one that kills.
-    """
-    states = {state for (state,) in tx.sql.suspects.run(tx.cursor, {}).fetchall()}
-    return states == {"queued"}
+    most = min(turn.room, places * lengths.get(turn.batch.key, 1))
+    jobs = _claim_of(tx, turn, most, places, node)
+    return [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
 
 
 def _turns_of(tx: Transaction, executor: str, places: int, node: int) -> list[Turn]:
@@ -147,9 +121,7 @@ def _deal_evenly(rooms: list[int], free: int) -> list[int]:
     return dealt
 
 
-def _claim_of(
-    tx: Transaction, turn: Turn, statement: Prepared, most: int, places: int, node: int
-) -> list[ClaimedJob]:
+def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) -> list[ClaimedJob]:
     batch = turn.batch
     entry = tx.ledger.batch(batch.key)
     if entry is None or most <= 0:
@@ -160,7 +132,7 @@ def _claim_of(
         "last": job_key(batch.key + 1, 0) - 1,
         "most": most,
     }
-    rows = _admitted(tx, entry, statement, binds)
+    rows = _admitted(tx, entry, binds)
     if not rows:
         return []
     keys = json.dumps([key for key, *_ in rows])
@@ -180,21 +152,19 @@ def _claim_of(
     return [ClaimedJob._make((*row[:-1], claimed_ms, batch, row[-1])) for row in rows]
 
 
-def _admitted(
-    tx: Transaction, entry: Entry, statement: Prepared, binds: dict[str, int]
-) -> list[Any]:
-    """The next jobs whose host lets them in; those whose host does not are parked on the way."""
+def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]:
+    """The next jobs that nothing keeps; those that have to wait are parked on the way."""
     admitted: list[Any] = []
     most, look = binds["most"], binds["most"]
     for _ in range(MOST_LOOKS):
         rows: list[Any] = json.loads(
-            statement.run(tx.cursor, {**binds, "most": look}).fetchone()[0]
+            tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look}).fetchone()[0]
         )
         parked = []
         for row in rows:
             if len(admitted) == most:
                 break
-            parking = tx.hosts.enter(row[HOST]) if row[HOST] else None
+            parking = _parking(tx, row)
             if parking is None:
                 admitted.append(row)
             else:
@@ -208,3 +178,10 @@ def _admitted(
         # the admitted are still queued: look behind them, and further, since most may be parked
         binds["first"], look = rows[-1][0] + 1, LOOK
     return admitted
+
+
+def _parking(tx: Transaction, row: Any) -> Parking | None:
+    """What a claimable job has to wait for; None if it may run."""
+    if row[CRASHES] >= SUSPECT_CRASHES:
+        return Parking(QUARANTINE, None)
+    return tx.hosts.enter(row[HOST]) if row[HOST] else None

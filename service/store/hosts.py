@@ -15,7 +15,7 @@ from sqlalchemy.engine import Dialect
 
 from service.model import HostWish
 from service.store.prepared import Prepared
-from service.store.schema import PARKED, hosts, jobs
+from service.store.schema import WAITS_FOR_HOST, hosts, jobs
 
 
 class HostRules(NamedTuple):
@@ -59,7 +59,7 @@ class HostStatements:
         values: dict[str, Any] = {name: bindparam(name) for name in _COLUMNS}
         self.add = Prepared(hosts.insert().values(values), dialect)
         changes: dict[str, Any] = {name: bindparam(name) for name in _COLUMNS if name != "name"}
-        parked = select(jobs.c.key).where(text(PARKED), jobs.c.host == bindparam("host"))
+        parked = select(jobs.c.key).where(text(WAITS_FOR_HOST), jobs.c.host == bindparam("host"))
         self.parked = Prepared(parked.order_by(jobs.c.key).limit(bindparam("most")), dialect)
         self.write = Prepared(update(hosts).where(named).values(changes), dialect)
 

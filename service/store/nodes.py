@@ -11,8 +11,12 @@ from sqlalchemy import Connection, delete, insert, null, select, text, update
 from service.model import Ending, JobState, Outcome, batch_of, error_json
 from service.store.finishes import end_job, finish, keep_attempt, leave_running
 from service.store.ledger import Entry
-from service.store.schema import AT_HOME, RUNNING, batches, jobs, nodes
+from service.store.schema import AT_HOME, RUNNING, SUSPECT_CRASHES, batches, jobs, nodes
 from service.store.transaction import Transaction
+
+DOUBT = 5
+"""A job that may have been hit by chance is given so many times the crashes after which one is
+failed: a limit all the same, for one that always takes down the whole service."""
 
 
 class Rescued(NamedTuple):
@@ -55,19 +59,28 @@ def ownerless(connection: Connection) -> list[int]:
 
 
 def rescue(
-    tx: Transaction, dead: Collection[int], *, max_crashes: int, silent_before_s: float | None
+    tx: Transaction,
+    dead: Collection[int],
+    *,
+    max_crashes: int,
+    silent_before_s: float | None = None,
+    alone: str | None = None,
 ) -> Rescued:
     """Put dead nodes' running jobs back, fail those that crashed too often, forget the nodes.
 
-    With ``silent_before_s`` a node that has beaten since is let live. The crash counts as an
-    attempt to look at, not one of ``max_attempts``.
+    With ``silent_before_s`` a node that has beaten since is let live. ``alone`` says how a process
+    ended that had one job, and that nobody but the job can have ended: then its crashes are held
+    against it. The crash counts as an attempt to look at, not one of ``max_attempts``.
     """
     requeued = failed = 0
+    # up to two crashes nothing is done to find out
+    certain = alone is not None or max_crashes <= SUSPECT_CRASHES
+    most = max_crashes if certain else max_crashes * DOUBT
     for node in dead:
         if silent_before_s is not None and _has_beaten(tx, node, silent_before_s):
             continue
         for row in _bury(tx, node):
-            if _rescue_job(tx, row, node, max_crashes):
+            if _rescue_job(tx, row, node, most, alone):
                 requeued += 1
             else:
                 failed += 1
@@ -118,16 +131,16 @@ def _running_jobs(tx: Transaction, node: int) -> list[Any]:
     return list(tx.connection.execute(statement.order_by(jobs.c.key)).all())
 
 
-def _rescue_job(tx: Transaction, job: Any, node: int, max_crashes: int) -> bool:
+def _rescue_job(tx: Transaction, job: Any, node: int, most: int, alone: str | None) -> bool:
     entry = tx.ledger.batch(batch_of(job.key))
     if entry is None:
         return False
     crashes = job.crashes + 1
-    outcome = _crash(tx, job, crashes)
+    outcome = _crash(tx, job, crashes, alone)
     if job.cancelling or entry.cancel_requested:
         end_job(tx, entry, outcome._replace(error=None), JobState.CANCELLED, node=node)
         return False
-    if crashes >= max_crashes:
+    if crashes >= most:
         tx.connection.execute(update(jobs).where(jobs.c.key == job.key).values(crashes=crashes))
         end_job(tx, entry, outcome, JobState.FAILED, node=node)
         return False
@@ -136,9 +149,11 @@ def _rescue_job(tx: Transaction, job: Any, node: int, max_crashes: int) -> bool:
     return True
 
 
-def _crash(tx: Transaction, job: Any, crashes: int) -> Outcome:
+def _crash(tx: Transaction, job: Any, crashes: int, alone: str | None) -> Outcome:
     times = "once" if crashes == 1 else f"{crashes} times"
     detail = f"the process that ran it died under it, {times} so far"
+    if alone:
+        detail += f"; this time it was alone there, and the process ended with {alone}"
     error = error_json("crashed", detail, retryable=True, crashes=crashes)
     return _end_of_attempt(tx, job)._replace(error=json.dumps(error))
 

@@ -114,9 +114,11 @@ WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 UNHAPPY = "state IN ('failed', 'cancelled')"
 AT_HOME = "home IS NOT NULL"
-# jobs that wait for a moment, and those that wait for another job of their host to end
+# jobs that wait for a moment; those that wait for another job of their host to end, or (they are
+# suspects) for a process of their own
 DUE = "state = 'waiting' AND due_ms IS NOT NULL"
 PARKED = "state = 'waiting' AND due_ms IS NULL"
+WAITS_FOR_HOST = f"{PARKED} AND NOT ({SUSPECT})"
 FINISHED = "finish_key IS NOT NULL"
 
 

@@ -23,7 +23,7 @@ from service.store.bulk import as_json_rows, each_row, field, fields
 from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
-from service.store.schema import CLAIMABLE, SUSPECT, batches, console, jobs, labels, nodes
+from service.store.schema import CLAIMABLE, batches, console, jobs, labels, nodes
 
 JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
@@ -55,13 +55,11 @@ class Statements:
         self.claimable_batches = Prepared(_claimable_batches(), dialect)
         is_node = select(nodes.c.key).where(nodes.c.key == bindparam("node"))
         self.is_node = Prepared(is_node, dialect)
-        self.claimable_jobs = Prepared(_claimable_jobs(f"NOT ({SUSPECT})"), dialect)
-        self.claimable_suspects = Prepared(_claimable_jobs(SUSPECT), dialect)
+        self.claimable_jobs = Prepared(_claimable_jobs(), dialect)
         self.claim_jobs = Prepared(_claim_jobs(), dialect)
         self.park_jobs = Prepared(_park_jobs(), dialect)
         self.wake_jobs = Prepared(_wake_jobs(), dialect)
         self.hosts = HostStatements(dialect)
-        self.suspects = Prepared(_suspects(), dialect)
         self.finish_jobs = Prepared(_finish(fields(*FINISH_ROW)), dialect)
         one: dict[str, ColumnElement[Any]] = {name: bindparam(f"its_{name}") for name in FINISH_ROW}
         self.finish_large_jobs = Prepared(_finish(one), dialect)
@@ -108,21 +106,11 @@ def _claimable_batches() -> Select[Any]:
     )
 
 
-def _suspects() -> Executable:
-    """Which states the suspects are in: none, most of the time."""
-    return (
-        select(jobs.c.state)
-        .where(text(SUSPECT), or_(jobs.c.state == "queued", jobs.c.state == "running"))
-        .distinct()
-    )
-
-
-def _claimable_jobs(which: str) -> Select[Any]:
+def _claimable_jobs() -> Select[Any]:
     chosen = (
         select(jobs)
         .where(
             text("state = 'queued'"),
-            text(which),
             jobs.c.key.between(bindparam("first"), bindparam("last")),
         )
         .order_by(jobs.c.key)

@@ -17,13 +17,14 @@ from service.model import (
     NO_QUOTAS,
     BatchOptions,
     Capacity,
+    ClaimedJob,
     Committed,
     ConsoleText,
     JobSpec,
     Outcome,
     Quotas,
 )
-from service.store import beginnings, cancels, claims, nodes, queries, submits, upkeep
+from service.store import beginnings, cancels, claims, nodes, queries, submits, suspects, upkeep
 from service.store.beginnings import Beginning
 from service.store.cancels import Cancelled
 from service.store.claims import Claim
@@ -203,6 +204,19 @@ class Store:
             partial(claims.claim, capacity=capacity, node=node, lengths=lengths or {})
         )
 
+    def suspect_waits(self) -> bool:
+        """Whether there is a suspect that may run now, but for its host."""
+        with self.snapshot() as connection:
+            return suspects.any_waits(connection)
+
+    def claim_suspect(self, node: int) -> ClaimedJob | None:
+        """Claim a job for a node that runs nothing else; after it ``move_out``."""
+        return self.journal.write(partial(suspects.claim_suspect, node=node))
+
+    def move_out(self, node: int) -> None:
+        """Whatever batch had to be at this node goes on where it likes."""
+        self.journal.write(partial(suspects.move_out, node=node))
+
     def finish(self, node: int, outcome: Outcome) -> None:
         """Hand over an outcome; it is written down with the next transaction."""
         self.journal.finish(node, outcome)
@@ -248,6 +262,13 @@ class Store:
         before = None if silent_for_s is None else self._clock.steady_s() - silent_for_s
         return self.journal.write(
             partial(nodes.rescue, dead=dead, max_crashes=max_crashes, silent_before_s=before)
+        )
+
+    def rescue_suspect(self, node: int, *, max_crashes: int, alone: str) -> Rescued:
+        """As ``rescue``, of a node whose process ended (``alone`` says how) with one job in it,
+        and by nobody else's doing: that job is to blame."""
+        return self.journal.write(
+            partial(nodes.rescue, dead=[node], max_crashes=max_crashes, alone=alone)
         )
 
     def cancelling_jobs(self, node: int) -> list[int]:

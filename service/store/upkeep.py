@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from service.errors import BatchActive
 from service.store.removal import remove_batch, remove_piece
-from service.store.schema import DUE, PARKED, batches, hosts, idempotency, jobs, tombstones
+from service.store.schema import DUE, WAITS_FOR_HOST, batches, hosts, idempotency, jobs, tombstones
 from service.store.transaction import Transaction
 
 DUE_PIECE = 2_000
@@ -43,7 +43,7 @@ def wake_forgotten(tx: Transaction) -> None:
     tx.connection.execute(
         delete(hosts).where(hosts.c.running <= 0, hosts.c.next_ms < tx.now_ms - HOST_MEMORY_MS)
     )
-    parked = select(jobs.c.host).where(text(PARKED)).distinct()
+    parked = select(jobs.c.host).where(text(WAITS_FOR_HOST)).distinct()
     for host in tx.connection.execute(parked).scalars().all():
         tx.wake(tx.hosts.forgotten(host))
 

@@ -541,35 +541,119 @@ def test_a_dead_nodes_jobs_go_back_with_the_crash_on_record(kit: Kit) -> None:
     assert json.loads(earlier.error)["code"] == "crashed"
 
 
-def test_a_job_that_crashes_too_often_fails_with_the_evidence(kit: Kit) -> None:
-    key = kit.submit(1)
-    for crash in range(1, 4):
-        (job,) = kit.claim(node=kit.node)
-        assert job.crashes == crash - 1
+def crash(kit: Kit, times: int, pool: int = 8) -> None:
+    """The node dies under all that it can claim, and another takes its place."""
+    for _ in range(times):
+        assert kit.claim(pool)
         dead, kit.node = kit.node, kit.join()
-        rescued = kit.store.rescue([dead], max_crashes=3)
-        assert rescued == ((1, 0) if crash < 3 else (0, 1))
+        kit.store.rescue([dead], max_crashes=3)
+        kit.clock.ahead_ms += 1_000  # its host can be visited again
+
+
+def crash_alone(kit: Kit) -> Any:
+    """A suspect's process dies under it; returns what the rescue found."""
+    cell = kit.join()
+    assert kit.store.claim_suspect(cell)
+    return kit.store.rescue_suspect(cell, max_crashes=3, alone="SIGSEGV")
+
+
+def test_a_job_that_crashes_once_more_alone_fails_with_the_evidence(kit: Kit) -> None:
+    key = kit.submit(1)
+    crash(kit, times=2)
+    assert crash_alone(kit) == (0, 1)
     (job,) = kit.jobs(key)
     error = json.loads(job.error)
     assert (job.state, error["code"], error["crashes"]) == ("failed", "crashed", 3)
+    assert "alone there, and the process ended with SIGSEGV" in error["detail"]
     assert len(kit.earlier(job.key)) == 2
     assert kit.batch(key).outcome == "failed"
 
 
-def test_jobs_that_crashed_twice_run_one_at_a_time(kit: Kit) -> None:
-    kit.submit(4)
-    for _ in range(2):
-        assert len(kit.claim()) == 4
-        dead, kit.node = kit.node, kit.join()
-        kit.store.rescue([dead], max_crashes=3)
+def test_a_job_whose_process_may_have_been_killed_by_others_is_not_failed(kit: Kit) -> None:
+    key = kit.submit(1)
+    crash(kit, times=2)
+    for _ in range(12):  # everything was killed at once: there is no witness
+        cell = kit.join()
+        assert kit.store.claim_suspect(cell)
+        assert kit.store.rescue([cell], max_crashes=3) == (1, 0)
+    assert kit.jobs(key)[0].crashes == 14
+    cell = kit.join()
+    assert kit.store.claim_suspect(cell)
+    assert kit.store.rescue([cell], max_crashes=3) == (0, 1), "it takes down all, time and again"
+
+
+def test_with_few_crashes_allowed_nothing_is_found_out(kit: Kit) -> None:
+    kit.submit(1)
+    kit.claim()
+    assert kit.store.rescue([kit.node], max_crashes=1) == (0, 1)
+
+
+def test_suspects_wait_for_a_process_of_their_own(kit: Kit) -> None:
+    key = kit.submit(4)
+    assert not kit.store.suspect_waits()
+    crash(kit, times=2)
     healthy = kit.submit(2)
-    first = kit.claim(pool=8)
-    assert sum(job.crashes == 2 for job in first) == 1
-    assert [job.batch.key for job in first].count(healthy) == 2
-    assert kit.claim(pool=8) == []
-    for job in first:
-        kit.finish(job)
-    assert len(kit.claim(pool=8)) == 1
+    assert [job.batch.key for job in kit.claim(pool=8)] == [healthy] * 2
+    assert {job.wait_reason for job in kit.jobs(key)} == {"quarantine"}
+    assert counts(kit.batch(key)) == (4, 0, 0, 0, 0)
+    cells = [kit.join(), kit.join()]
+    first, second = (kit.store.claim_suspect(cell) for cell in cells)
+    assert first is not None
+    assert second is not None
+    assert (first.crashes, second.crashes, first.key < second.key) == (2, 2, True)
+    assert counts(kit.batch(key)) == (2, 2, 0, 0, 0)
+    kit.finish(first, node=cells[0])
+    kit.store.leave(cells[1], 5.0)
+    assert counts(kit.batch(key)) == (3, 0, 1, 0, 0)
+    assert kit.store.suspect_waits()
+    kit.store.cancel_batch(key)
+    assert not kit.store.suspect_waits()
+    assert kit.batch(key).status == "cancelled"
+
+
+def test_a_suspects_batch_moves_to_its_process_and_out_again(kit: Kit) -> None:
+    key = kit.submit(2, lock=PrintLock.JOB, executor=Executor.DEDICATED)
+    crash(kit, times=2, pool=1)
+    (other,) = kit.claim()
+    cell = kit.join()
+    assert not kit.store.suspect_waits(), "its batch is at work elsewhere"
+    assert kit.store.claim_suspect(cell) is None
+    kit.finish(other, ending=Ending.FAILED, not_before_ms=0)
+    suspect = kit.store.claim_suspect(cell)
+    assert suspect
+    assert kit.batch(key).home == cell
+    assert kit.claim() == [], "the batch is at work there"
+    kit.finish(suspect, node=cell)
+    kit.store.move_out(cell)
+    assert len(kit.claim()) == 1
+
+
+def test_a_suspect_waits_for_its_host_too(kit: Kit) -> None:
+    spec = SPEC._replace(host="example.com")
+    key = kit.submit_specs([spec])
+    crash(kit, times=2)
+    cell = kit.join()
+    kit.submit_specs([spec] * 2)
+    (other,) = kit.claim()
+    kit.finish(other)
+    kit.store.wake_forgotten()
+    assert kit.jobs(key)[0].wait_reason == "quarantine", "a free place is not for a suspect"
+    kit.clock.ahead_ms += 60_000
+    kit.store.wake_due()
+    (other,) = kit.claim()
+    assert kit.store.claim_suspect(cell) is None, "the host was visited just now"
+    assert not kit.store.suspect_waits()
+    kit.submit_specs([spec])
+    kit.clock.ahead_ms += 60_000
+    kit.store.wake_due()
+    assert len(kit.claim()) == 1
+    kit.clock.ahead_ms += 60_000
+    assert kit.store.claim_suspect(cell) is None, "two are there, which is the most"
+    assert not kit.store.suspect_waits()
+    kit.finish(other)
+    kit.clock.ahead_ms += 60_000
+    kit.store.wake_due()
+    assert kit.store.claim_suspect(cell)
 
 
 def test_a_rescue_happens_once(kit: Kit) -> None:
@@ -648,14 +732,9 @@ def test_a_node_that_beats_again_in_time_is_not_rescued(kit: Kit) -> None:
 
 def test_suspects_do_not_keep_others_waiting(kit: Kit) -> None:
     kit.submit(6, priority=9)
-    for _ in range(2):
-        kit.claim(pool=8)
-        dead, kit.node = kit.node, kit.join()
-        kit.store.rescue([dead], max_crashes=3)
+    crash(kit, times=2)
     plain = kit.submit(20)
-    claimed = kit.claim(pool=8)
-    assert sum(job.crashes == 2 for job in claimed) == 1
-    assert [job.batch.key for job in claimed].count(plain) == 7
+    assert [job.batch.key for job in kit.claim(pool=8)] == [plain] * 8
     assert {job.batch.key for job in kit.claim(pool=8)} == {plain}
 
 

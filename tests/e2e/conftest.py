@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.example import install_example
 from tests.support.server import Server
-
-EXAMPLE = Path(__file__).parents[1] / "example_job_type"
 
 
 @pytest.fixture
@@ -35,10 +32,4 @@ def server(make_server: Callable[..., Server]) -> Server:
 @pytest.fixture(scope="session")
 def example_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example package, really built and installed by pip, in a folder for PYTHONPATH."""
-    folder = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "example"
-    subprocess.run(["cp", "-r", str(EXAMPLE), str(source)], check=True)
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
-    install = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder)]
-    subprocess.run([*install, str(source)], check=True)
-    return folder
+    return install_example(tmp_path_factory.mktemp("site"))

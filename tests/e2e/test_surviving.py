@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.soak.peek import Peek
 from tests.support.api import job
 from tests.support.server import COMMAND, Server
 from tests.support.waiting import eventually
@@ -186,9 +187,38 @@ def test_a_job_that_kills_its_worker_three_times_is_failed_and_harms_no_other(
     failed = [line for line in lines if line["status"] == "failed"]
     assert [line["index"] for line in failed] == [10]
     assert (failed[0]["error"]["code"], failed[0]["error"]["crashes"]) == ("crashed", 3)
+    assert "it was alone there, and the process ended with SIGKILL" in failed[0]["error"]["detail"]
+    assert server.log.read_text().count("Booting worker") == 3, "it took a worker down twice"
     assert Counter(line["status"] for line in lines)["succeeded"] == 40
     once = server.run(job("crash", marker=str(tmp_path / "crashed")))
     assert once["outcome"] == "succeeded"
+
+
+def test_a_job_whose_process_is_killed_by_others_is_not_failed(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(workers=2).start()
+    peek = Peek(server)
+    path = server.submit(job(count=1, delay_s=3.0))
+    pid: int | None = None
+
+    def runs_elsewhere() -> int | None:
+        return next((now for now in peek.running() if now != pid), None)
+
+    for _ in range(2):
+        pid = eventually(runs_elsewhere, "it runs on a worker")
+        os.kill(pid, signal.SIGKILL)
+    pid = eventually(runs_elsewhere, "it runs in quarantine", timeout_s=30)
+    assert pid not in server.workers()
+    os.kill(parent_of(pid), signal.SIGKILL)
+    assert server.ended(path)["outcome"] == "succeeded"
+    (item,) = server.jobs(path)
+    codes = [attempt["error"] and attempt["error"]["code"] for attempt in item["attempts"]]
+    assert codes == ["crashed", "crashed", "handed_back", None]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 # --- starts that are refused ----------------------------------------------------------------

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from service.store.database import Database
 from service.store.schema import metadata
+from service.store.suspects import claimable
 
 
 def test_migrating_an_empty_file_makes_the_schema(tmp_path: Path) -> None:
@@ -45,3 +46,18 @@ def test_a_202_is_synced(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     database.close()
+
+
+def test_who_looks_for_suspects_looks_at_no_other_job(tmp_path: Path) -> None:
+    """Each process does so several times a second, whatever there is in the queue."""
+    database = Database(tmp_path / "a.db")
+    database.upgrade()
+    statement = claimable().compile(
+        dialect=database.dialect, compile_kwargs={"literal_binds": True}
+    )
+    with database.snapshot() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
+    database.close()
+    steps = [row[3] for row in plan]
+    assert any("jobs USING INDEX jobs_suspect" in step for step in steps), steps
+    assert not any("SCAN" in step for step in steps), steps

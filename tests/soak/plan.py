@@ -38,7 +38,6 @@ class Plan:
             "pool_size": self.pool_size,
             "threads": 16,
             "drain_s": 2,
-            "max_crashes": 100,
             "node_timeout_s": self.node_timeout_s,
             "retry_base_s": 0.05,
             "retry_max_s": 0.5,

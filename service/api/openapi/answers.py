@@ -169,6 +169,7 @@ class Job(BaseModel):
             "robots_delay",
             "retry_backoff",
             "scheduled",
+            "quarantine",
         ]
         | None
     ) = Field(description="why it is still queued")
