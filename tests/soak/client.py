@@ -138,7 +138,7 @@ class Client(Thread):
         name, seed = f"c{self._number}-{self._count}", self._random.getrandbits(32)
         order = self._orders.make(name, seed)
         self._note("sent", name=name, seed=seed, key=order.key)
-        query = self._random.choice(("", "", "?wait=0.5", "?wait=2"))
+        query = self._random.choice(("", "", "", "?wait=0.5"))
         answer = self._place(order, query)
         if answer is None:
             return
@@ -224,7 +224,7 @@ class Client(Thread):
 
     def _wait(self) -> None:
         if batch_id := self._some_open():
-            self._look_at(batch_id, wait=self._random.choice(("0.2", "1", "3")))
+            self._look_at(batch_id, wait=self._random.choice(("0.2", "0.5", "1")))
 
     def _look(self) -> None:
         if batch_id := self._some_open():

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tests.support.server import Server
 
-SIZE_MIB = 1024
+SIZE_MIB = 512
 
 
 class Disk(Protocol):
@@ -38,7 +38,6 @@ class SmallDisk:
         ballast = self._folder / "ballast"
         try:
             with ballast.open("wb", buffering=0) as file:
-                _fill(file)
                 self._empty_the_wal()
                 _fill(file)
             yield

@@ -85,16 +85,25 @@ class Faults:
                 self.stop_and_start: 3,
                 self.reload: 2,
                 self.freeze_a_worker: 6,
-                self.fill_the_disk: 3,
+                self.fill_the_disk: 4,
             }
         return self._random.choices(list(faults), list(faults.values()))[0]
 
     # --- the faults -------------------------------------------------------------------------
 
     def kill_a_worker(self) -> None:
-        pid, running = self._victim()
-        os.kill(pid, signal.SIGKILL)
+        pid, running = self._shot()
         self._rescued("kill_a_worker", {pid}, running)
+
+    def _shot(self) -> tuple[int, int]:
+        """A worker that was at work, and how many jobs ran on it."""
+        while True:
+            pid, running = self._victim()
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # a job of its own was quicker
+            return pid, running
 
     def kill_everything(self) -> None:
         pids, running = self._all_at_work()
@@ -126,30 +135,30 @@ class Faults:
     def freeze_a_worker(self) -> None:
         """Sometimes for so long that the others take it for dead, and its jobs from it."""
         pid, running = self._victim()
-        node = self._peek.nodes()[pid]
+        node = self._peek.nodes().get(pid)
         seconds = self._random.uniform(0.2, 2.5 * self._plan.node_timeout_s)
-        os.kill(pid, signal.SIGSTOP)
         try:
+            os.kill(pid, signal.SIGSTOP)
             Event().wait(seconds)
             lost = node not in self._peek.nodes().values()
-        finally:
             os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return  # a job of its own was quicker
         self.done["frozen until taken for dead"] += lost
         self._diary.note("frozen", pid=pid, running=running, seconds=round(seconds, 3), lost=lost)
 
     def fill_the_disk(self) -> None:
         """Now and then a worker is killed meanwhile: the next one has to wait for room."""
-        pid, running = self._victim()
         before = self._refusals()
+        shot = None
         with self._disk.full():
             self._soon(lambda: self._refusals() > before, "writes are refused on a full disk")
-            killed = self._random.random() < 0.3
-            if killed:
-                os.kill(pid, signal.SIGKILL)
+            if self._random.random() < 0.3:
+                shot = self._shot()
             Event().wait(self._random.uniform(0.5, 4))
         begun = monotonic()
-        if killed:
-            self._rescued("kill_a_worker_on_a_full_disk", {pid}, running)
+        if shot:
+            self._rescued("kill_a_worker_on_a_full_disk", {shot[0]}, shot[1])
             self.done["kill_a_worker_on_a_full_disk"] += 1
         ready = "the service is ready again, now that there is room"
         self._soon(lambda: self._calls.get("/readyz").status == 200, ready)
@@ -170,8 +179,8 @@ class Faults:
         return victim
 
     def _all_at_work(self) -> tuple[set[int], int]:
-        self._victim()
-        return set(self._server.workers()), sum(self._peek.running().values())
+        _, running = self._victim()
+        return set(self._server.workers()), max(running, sum(self._peek.running().values()))
 
     def _rescued(self, fault: str, pids: set[int], running: int) -> None:
         """Their jobs are back in the queue, or run elsewhere."""

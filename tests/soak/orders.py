@@ -72,8 +72,8 @@ class Orders:
         if form == "text/plain":
             urls = [self._url(random) for _ in range(random.randint(1, 12))]
             return [Task("page", {"type": "scrape", "params": {"url": url}}) for url in urls]
-        if random.random() < 0.05:  # many that take no time
-            count = random.randint(200, 1_000)
+        if random.random() < 0.04:  # many that take no time
+            count = random.randint(100, 500)
             return [Task("quick", _numbers(f"{name}.{n}", random)) for n in range(count)]
         count = random.choice((1, 2, 5, 10, 20, 40))
         kinds = random.choices(list(self._kinds), list(self._kinds.values()), k=count)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,10 +24,14 @@ from tests.soak.hosts import Hosts
 from tests.soak.orders import Orders
 from tests.soak.peek import Peek
 from tests.soak.plan import Plan
+from tests.support.example import install_example
 from tests.support.server import Server
 from tests.support.waiting import eventually
 
 MOST_WAL_MIB = 64.0
+OF_A_FULL_DISK = frozenset({"the store can't be written"})
+"""What the log may tell an exception of."""
+
 SAMPLES = 30
 """As few say nothing about a trend."""
 
@@ -47,6 +54,7 @@ class Soak:
         self._calm_from = monotonic()
         self._idle: list[Sample] = []
         self.seconds: dict[str, float] = {}
+        self.warnings: Counter[str] = Counter()
 
     def run(self) -> None:
         """Raises AssertionError if the service does not even get where something can be asked."""
@@ -62,6 +70,8 @@ class Soak:
         hosts = self._stack.enter_context(Hosts())
         settings = {**plan.settings, "fetch_allow_ports": hosts.ports, **self._settings}
         self._server = server = Server(self._folder, **settings)
+        if plan.rough:
+            server.environment["PYTHONPATH"] = str(install_example(self._folder / "example"))
         self._stack.callback(server.close)
         disk = disk_for(plan.disk, server)
         self._stack.callback(disk.remove)
@@ -163,10 +173,22 @@ class Soak:
             self.findings.add("SIGTERM ends in good order", f"exit code {code}")
         if (verdict := self._peek.integrity()) != "ok":
             self.findings.add("the database is whole", verdict)
-        said = self._server.log.read_text(errors="replace")
-        if "Traceback" in said:
-            at = said.index("Traceback")
-            self.findings.add("nothing surprises the service", said[max(0, at - 500) : at + 2_000])
+        # its disk may go with the service
+        shutil.copy(self._folder / "data" / "jobspool.db", self._folder)
+        self._check_log()
+
+    def _check_log(self) -> None:
+        """An exception in it is a surprise, but for the one that a full disk makes."""
+        for line in self._server.log.read_text(errors="replace").splitlines():
+            try:
+                told = json.loads(line)
+            except ValueError:
+                self.findings.add("the log is JSON", line[:1_000])
+                continue
+            if told["level"] in ("warning", "error", "critical"):
+                self.warnings[re.sub(r"\d+", "N", told["event"])] += 1
+            if "exception" in told and told["event"] not in OF_A_FULL_DISK:
+                self.findings.add("nothing surprises the service", line[:3_000])
 
     # --- the summary ------------------------------------------------------------------------
 
@@ -185,6 +207,7 @@ class Soak:
         followed = sum(client.resumed for client in self._clients)
         cuts = sum(client.cuts for client in self._clients)
         wal = max((sample.wal_mib for sample in self._gauges.samples), default=0.0)
+        file = max((sample.file_mib for sample in self._gauges.samples), default=0.0)
         lines = [
             f"seed {plan.seed}, {plan.workers} workers, {plan.clients} clients; seconds: "
             + ", ".join(f"{part} {seconds:.0f}" for part, seconds in self.seconds.items()),
@@ -200,7 +223,8 @@ class Soak:
             f"errors {_counts(tally.codes)}; {tally.missed_pages} pages missed",
             f"run again: {tally.rerun_jobs} jobs, up to {tally.most_attempts} attempts; attempts "
             f"that were cut short: {_counts(tally.interrupted)}",
-            f"WAL at most {wal:.1f} MiB, database {self._peek.file_mib():.1f} MiB",
+            f"log: {_counts(self.warnings)}",
+            f"WAL at most {wal:.1f} MiB, database at most {file:.1f} MiB",
         ]
         if self.trends:
             calm = f"medians of the first and last third of {plan.calm_s:.0f} s of calm"
