@@ -23,7 +23,16 @@ from service.store.bulk import as_json_rows, each_row, field, fields
 from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
-from service.store.schema import CLAIMABLE, batches, console, jobs, labels, nodes
+from service.store.schema import (
+    CLAIMABLE,
+    QUEUED,
+    RUNNING,
+    batches,
+    console,
+    jobs,
+    labels,
+    nodes,
+)
 
 JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
@@ -110,7 +119,7 @@ def _claimable_jobs() -> Select[Any]:
     chosen = (
         select(jobs)
         .where(
-            text("state = 'queued'"),
+            text(QUEUED),
             jobs.c.key.between(bindparam("first"), bindparam("last")),
         )
         .order_by(jobs.c.key)
@@ -185,7 +194,7 @@ def _finish(values: dict[str, ColumnElement[Any]]) -> Executable:
         update(jobs)
         .where(
             jobs.c.key == values["key"],
-            jobs.c.state == "running",
+            text(RUNNING),
             # + 0: or else SQLite looks through all running jobs for each row, by their index
             jobs.c.owner + 0 == bindparam("me"),
             jobs.c.attempt == values["attempt"],
