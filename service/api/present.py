@@ -18,7 +18,7 @@ from service.json_text import one_line
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, error_json, index_of
 from service.store import queries
 from service.store.quotas import MINUTE_MS
-from service.store.submits import Accepted
+from service.store.submitting import Accepted
 
 ETA_AFTER = 5
 """Jobs that must have ended before their rate says anything about the rest."""

@@ -14,7 +14,8 @@ from service.model import BATCH_ENDED, BatchOptions, Executor, JobSpec, PrintLoc
 from service.operations.jobs import Jobs
 from service.operations.parts import UseCase
 from service.store import queries, submits
-from service.store.submits import Accepted, Remembered, Sealed
+from service.store.submits import Remembered, Sealed
+from service.store.submitting import Accepted
 
 log = logging.getLogger(__name__)
 

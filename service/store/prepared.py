@@ -28,6 +28,10 @@ class Prepared:
         """Execute with the binds; returns the cursor."""
         return cursor.execute(self.sql, self._row(binds))
 
+    def one(self, cursor: Any, binds: Mapping[str, Any]) -> Any:
+        """Execute to the end; its first row, None without one."""
+        return next(iter(self.run(cursor, binds).fetchall()), None)
+
     def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
         """Execute once for each row; returns the cursor, whose rowcount is the sum."""
         return cursor.executemany(self.sql, [self._row(row) for row in rows])

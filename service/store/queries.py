@@ -20,7 +20,7 @@ from service.store.schema import (
     nodes,
     tombstones,
 )
-from service.store.submits import Accepted
+from service.store.submitting import Accepted
 
 # made once: to build it costs more than to run it, and each poll does
 _BATCH_OF_OWNER = select(batches).where(

@@ -33,6 +33,7 @@ from service.store.schema import (
     labels,
     nodes,
 )
+from service.store.submitting import SubmitStatements
 
 JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
@@ -56,6 +57,7 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self.ledger = LedgerStatements(dialect)
+        self.submits = SubmitStatements(dialect)
         self.insert_jobs = Prepared(_insert_jobs(), dialect)
         self.insert_label = Prepared(
             insert(labels).values({c.name: bindparam(c.name) for c in labels.c}), dialect

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from service.errors import Allowance, KeyReused, QueueFull, StoreUnavailable
 from service.model import (
@@ -23,7 +23,8 @@ from service.model import (
 from service.store.keys import NO_OWNER
 from service.store.quotas import account_of, allowance_of
 from service.store.removal import remove_batch, remove_piece
-from service.store.schema import batches, gauges, idempotency
+from service.store.schema import batches, idempotency
+from service.store.submitting import Accepted
 from service.store.transaction import Transaction
 
 UNLIMITED_WIDTH = 1 << 30
@@ -34,22 +35,6 @@ class Remembered(NamedTuple):
 
     key_hash: str
     fingerprint: str
-
-
-class Accepted(NamedTuple):
-    """A batch as it was when it was accepted: what the answer told, however it went on."""
-
-    key: int
-    id: str
-    name: str | None
-    labels: str
-    executor: str
-    max_workers: int | None
-    lock: str
-    priority: int
-    retry_of: str | None
-    total: int
-    created_ms: int
 
 
 class Sealed(NamedTuple):
@@ -90,7 +75,7 @@ def insert_batch(
         "turn": tx.now_ms,
         "created_ms": tx.now_ms,
     }
-    key = int(tx.connection.execute(insert(batches).values(row)).lastrowid)
+    key = int(tx.sql.submits.insert_batch.one(tx.cursor, row)[0])
     if options.labels:
         rows = [
             {"owner": owner, "name": name, "value": value, "batch_key": key}
@@ -172,13 +157,7 @@ def seal(
 
 
 def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
-    changes = {"status": BatchStatus.QUEUED.value, "total": total, "queued": total}
-    row = tx.connection.execute(
-        update(batches)
-        .where(batches.c.key == batch_key)
-        .values(**changes, home=None, version=1)
-        .returning(batches.c.owner, *(batches.c[name] for name in Accepted._fields))
-    ).one()
+    row = tx.sql.submits.accept.one(tx.cursor, {"batch": batch_key, "jobs": total})
     # of the row: who had no key may have been adopted while the batch was received
     owner, *accepted = row
     tx.ledger.count_queued(total, owner)
@@ -214,8 +193,7 @@ def sweep_piece(tx: Transaction) -> bool:
 def _refuse_disowned(tx: Transaction, batch_key: int) -> None:
     """Others took this process for dead while it received the batch, and may be removing it."""
     tx.settle()
-    owned = select(batches.c.key).where(batches.c.key == batch_key, batches.c.home.is_not(None))
-    if tx.connection.execute(owned).scalar() is None:
+    if tx.sql.submits.at_home.one(tx.cursor, {"batch": batch_key}) is None:
         raise StoreUnavailable("the batch was given up while it was received: send it again")
 
 
@@ -242,9 +220,7 @@ def _kept(connection: Connection, key_hash: str, now_ms: int, owner: int) -> Row
 
 def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:
     tx.settle()
-    queued = tx.connection.execute(
-        select(func.coalesce(func.sum(gauges.c.value), 0)).where(gauges.c.name == "queued")
-    ).scalar_one()
+    (queued,) = tx.sql.submits.queued.one(tx.cursor, {})
     if queued + total > most_queued:
         raise QueueFull(
             f"the queue holds {queued} of at most {most_queued} jobs (max_queued_jobs); "
