@@ -32,7 +32,10 @@ class DataDirectory:
     def claim(self) -> None:
         """Raises StartRefused with a sentence that helps."""
         self.hold()
-        (self._path / "service.pid").write_text(f"{os.getpid()}\n")
+        try:
+            (self._path / "service.pid").write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def hold(self) -> None:
         """As ``claim``, for a moment and not as the service: one that starts now waits for it."""
@@ -49,10 +52,11 @@ class DataDirectory:
                 )
             self._lock = os.open(self._path / "service.lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise StartRefused(
-                f"the data directory {self._path} can't be used: {error.strerror}"
-            ) from error
+            raise self._unusable(error) from error
         return self._lock
+
+    def _unusable(self, error: OSError) -> StartRefused:
+        return StartRefused(f"the data directory {self._path} can't be used: {error.strerror}")
 
     def release(self) -> None:
         if self._lock is not None:

@@ -6,9 +6,11 @@ survive one. Whatever of gunicorn's configuration would split or lose state is r
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
+import select
 import socket
 import sys
 from math import ceil
@@ -23,11 +25,12 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.util import close_graceful, write_nonblock
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
-from service import logs
+from service import descriptors, logs
 from service.address import is_loopback
 from service.composition import Service, fetch_policy
 from service.connections import ChunkReader, PacedSocket, Patience
 from service.datadir import DataDirectory
+from service.engine.surprises import Surprises
 from service.errors import StartRefused, StoreUnavailable
 from service.framing import ContinueReader, refusal, refuse_what_is_ambiguous, refused
 from service.metrics.metrics import Metrics, forget_worker
@@ -42,6 +45,11 @@ STORE_PAUSE_S = 0.5
 
 GREETING_S = 0.01
 """A request thread waits so long for the first byte of a new connection."""
+
+ACCEPT_PAUSE_S = 0.1
+"""After a connection that there was no room for."""
+
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 SPARE_SLOTS = 8
 """To count in, for workers that are added to a running service (a reload has twice as many)."""
@@ -63,6 +71,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.board: Scoreboard | None = None
         self.slot: int | None = None
         self._patience = Patience(self.settings.client_timeout_s, self.settings.threads)
+        self._accept_at = 0.0  # not before (monotonic); the main loop's alone
+        self._surprises = Surprises()
 
     # --- the service ------------------------------------------------------------------------
 
@@ -103,11 +113,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except Exception:
             log.exception("the service did not stop in good order")
 
+    # --- too many clients -------------------------------------------------------------------
+
+    def accept(self, listener: Any) -> None:
+        """A connection for which there is no file descriptor waits until others have ended.
+
+        gunicorn would end the worker, and with it all that it runs and answers.
+        """
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            if self._surprises.untold("full") is not None:
+                log.warning("no more connections can be accepted", extra={"reason": str(error)})
+            self._accept_at = monotonic() + ACCEPT_PAUSE_S
+            self.set_accept_enabled(False)  # or the listener would keep the main loop busy
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """The main loop asks for it at each round, which takes no more than a second."""
+        super().set_accept_enabled(enabled and monotonic() >= self._accept_at)
+
     # --- slow clients -----------------------------------------------------------------------
 
     def handle(self, conn: TConn) -> Any:
         """Called in a request thread, for each request."""
-        if not conn.initialized and not conn.wait_for_data(GREETING_S):
+        if not conn.initialized and not speaks(conn):
             return _DEFER  # the main loop can wait for any number of them
         if type(conn.sock) is socket.socket:
             conn.sock = PacedSocket(conn.sock, self._patience)
@@ -156,6 +187,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             write_nonblock(client, answer)
         except OSError:
             pass  # it left
+
+
+def speaks(conn: TConn) -> bool:
+    """Whether a new client sends something at once. (gunicorn's own way to tell takes a file
+    descriptor, and there may be none left.)"""
+    if not conn.data_ready:
+        first = select.poll()
+        first.register(conn.sock, select.POLLIN)
+        conn.data_ready = bool(first.poll(GREETING_S * 1000))
+    return bool(conn.data_ready)
 
 
 class ServerLog(Logger):  # type: ignore[misc]
@@ -222,6 +263,7 @@ def on_starting(server: Any) -> None:
     settings = settings_of(server.app)
     refuse_what_splits_state(server.cfg)
     fetch_policy(settings)
+    descriptors.claim(server.cfg.threads)
     server.board = Scoreboard(settings.workers * 2 + SPARE_SLOTS)
     # held by the master and, across their fork, by its workers
     DataDirectory(settings.data_dir).claim()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from service.api.openapi import document
 from service.clock import Clock
@@ -19,6 +21,15 @@ from service.store.database import Database
 from tests.support.conformance import CheckedClient
 from tests.support.jobs import BEHAVIOURS
 from tests.support.waiting import eventually
+
+# pytest --hypothesis-profile=long: for a night, not for the gate
+hypothesis_settings.register_profile(
+    "long",
+    max_examples=2_000,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.hookimpl(wrapper=True)

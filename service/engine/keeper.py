@@ -113,8 +113,8 @@ class Keeper:
                 self._rescue()
                 self._on_round()
                 self._expire()
-            except StoreUnavailable as error:
-                log.warning("keeping pauses", extra={"reason": error.detail})
+            except (StoreUnavailable, OSError) as error:  # OSError: no file to be had for a lock
+                log.warning("keeping pauses", extra={"reason": str(error)})
             except Exception:
                 log.exception("a round of the keeper failed")
 
@@ -136,9 +136,9 @@ class Keeper:
     def _rescue(self) -> None:
         """Dead for certain: a process whose lock is free, and owners that are no nodes."""
         locks = self._store.live_nodes()
-        dead = {key for key, name in locks.items() if is_dead(self._folder, name)}
-        dead |= set(self._store.ownerless())
-        dead.discard(self._node or 0)
+        others = locks.keys() - {self._node}
+        dead = {key for key in others if is_dead(self._folder, locks[key])}
+        dead |= set(self._store.ownerless()) - {self._node}
         if dead:
             self._bury(dead, locks, silent_for_s=None)
         # Silent, so probably frozen. But if this process could not write for a while, neither

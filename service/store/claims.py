@@ -126,7 +126,7 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) ->
     entry = tx.ledger.batch(batch.key)
     if entry is None or most <= 0:
         return []
-    entry.turn = tx.now_ms  # it had its turn, whatever it made of it
+    entry.turn = tx.next_turn()  # it had its turn, whatever it made of it
     binds = {
         "first": job_key(batch.key, 0),
         "last": job_key(batch.key + 1, 0) - 1,

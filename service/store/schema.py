@@ -83,7 +83,7 @@ batches = Table(
     _count("console_seq"),
     _count("console_bytes"),
     _count("version"),
-    # when the batch last had its turn: the smallest is next
+    # numbers its last turn among all batches' turns: the smallest is next
     _count("turn"),
     _count("run_ms"),
     _count("cpu_us"),
@@ -304,7 +304,7 @@ Index(
     postgresql_where=text("revoked_ms IS NULL"),
 )
 
-# sums over the whole store that would cost a scan
+# sums over the whole store that would cost a scan; and the latest of the batches' turns
 gauges = Table(
     "gauges",
     metadata,

@@ -29,6 +29,7 @@ from service.store.schema import (
     RUNNING,
     batches,
     console,
+    gauges,
     jobs,
     labels,
     nodes,
@@ -71,6 +72,7 @@ class Statements:
         self.park_jobs = Prepared(_park_jobs(), dialect)
         self.wake_jobs = Prepared(_wake_jobs(), dialect)
         self.hosts = HostStatements(dialect)
+        self.next_turn = Prepared(_next_turn(), dialect)
         self.finish_jobs = Prepared(_finish(fields(*FINISH_ROW)), dialect)
         one: dict[str, ColumnElement[Any]] = {name: bindparam(f"its_{name}") for name in FINISH_ROW}
         self.finish_large_jobs = Prepared(_finish(one), dialect)
@@ -115,6 +117,11 @@ def _claimable_batches() -> Select[Any]:
         .order_by(batches.c.priority.desc(), batches.c.turn, batches.c.key)
         .limit(bindparam("most"))
     )
+
+
+def _next_turn() -> Executable:
+    turn = gauges.c.name == "turn"
+    return update(gauges).where(turn).values(value=gauges.c.value + 1).returning(gauges.c.value)
 
 
 def _claimable_jobs() -> Select[Any]:

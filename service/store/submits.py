@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, text, update
 
 from service.errors import Allowance, KeyReused, QueueFull, StoreUnavailable
 from service.model import (
@@ -23,7 +23,7 @@ from service.model import (
 from service.store.keys import NO_OWNER
 from service.store.quotas import account_of, allowance_of
 from service.store.removal import remove_batch, remove_piece
-from service.store.schema import batches, idempotency
+from service.store.schema import AT_HOME, batches, idempotency, nodes
 from service.store.submitting import Accepted
 from service.store.transaction import Transaction
 
@@ -72,7 +72,7 @@ def insert_batch(
         "width": _width(options),
         "pinned": int(options.executor is not Executor.POOL or options.lock is not PrintLock.LINE),
         "home": node,
-        "turn": tx.now_ms,
+        "turn": tx.next_turn(),
         "created_ms": tx.now_ms,
     }
     key = int(tx.sql.submits.insert_batch.one(tx.cursor, row)[0])
@@ -168,8 +168,8 @@ def _keep(
     tx: Transaction, remember: Remembered, accepted: Accepted, owner: int, *, expires_ms: int
 ) -> None:
     """The answer is kept with the key, not looked up by it: the key outlives the batch."""
-    text = json.dumps(accepted, ensure_ascii=False)
-    row = {**remember._asdict(), "owner": owner, "accepted": text, "expires_ms": expires_ms}
+    answer = json.dumps(accepted, ensure_ascii=False)
+    row = {**remember._asdict(), "owner": owner, "accepted": answer, "expires_ms": expires_ms}
     forgotten = idempotency.c.owner == owner, idempotency.c.key_hash == remember.key_hash
     tx.connection.execute(delete(idempotency).where(*forgotten))
     tx.connection.execute(insert(idempotency).values(row))
@@ -182,8 +182,15 @@ def disown(tx: Transaction, batch_key: int) -> None:
 
 
 def sweep_piece(tx: Transaction) -> bool:
-    """Remove a piece of a staged batch that is nobody's; True while there is more."""
-    nobodys = (batches.c.status == BatchStatus.STAGING.value, batches.c.home.is_(None))
+    """Remove a piece of a staged batch that is nobody's; True while there is more.
+
+    So is one whose receiver is no node: it was taken for dead before it began to receive, and if
+    it still does, it is told to have it sent again.
+    """
+    receiving = batches.c.status == BatchStatus.STAGING.value
+    lost = text(AT_HOME), receiving, batches.c.home.not_in(select(nodes.c.key))
+    tx.connection.execute(update(batches).where(*lost).values(home=None))
+    nobodys = receiving, batches.c.home.is_(None)
     key = tx.connection.execute(select(batches.c.key).where(*nobodys).limit(1)).scalar()
     if key is not None and remove_piece(tx, key):
         remove_batch(tx, key)

@@ -11,39 +11,23 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import pytest
 import requests
 
 from tests.soak.peek import Peek
 from tests.support.api import job
+from tests.support.audit import flaws_of_file
+from tests.support.evidence import (
+    database_of,
+    each_ended_once,
+    ended_at_least,
+    looking_into,
+    rerun,
+    running,
+)
 from tests.support.server import COMMAND, Server
 from tests.support.waiting import eventually
-
-
-def running(server: Server, path: str, count: int = 1) -> None:
-    eventually(lambda: server.get(path)["counts"]["running"] >= count, "jobs run")
-
-
-def ended_at_least(server: Server, path: str, count: int) -> None:
-    eventually(lambda: server.get(path)["counts"]["succeeded"] >= count, f"{count} have ended")
-
-
-def each_ended_once(server: Server, path: str, total: int) -> None:
-    lines = server.results(path)
-    assert len(lines) == total
-    assert Counter(line["status"] for line in lines) == {"succeeded": total}
-    assert len({line["seq"] for line in lines}) == total
-
-
-def rerun(server: Server, path: str) -> list[Any]:
-    return [item for item in server.jobs(path) if len(item["attempts"]) > 1]
-
-
-def intact(server: Server) -> bool:
-    with sqlite3.connect(server.folder / "data" / "jobspool.db") as connection:
-        return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
 
 
 def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) -> None:
@@ -51,7 +35,7 @@ def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) 
     path = server.submit(*[job(count=1, delay_s=0.01)] * 2_000)
     ended_at_least(server, path, 200)
     server.kill()
-    assert intact(server)
+    assert flaws_of_file(database_of(server)) == []
     server.start()
     batch = server.ended(path)
     assert batch["counts"]["succeeded"] == 2_000
@@ -59,19 +43,6 @@ def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) 
     again = rerun(server, path)
     assert again, "no job was running when the service was killed: nothing was proved"
     assert {item["attempts"][0]["error"]["code"] for item in again} == {"crashed"}
-
-
-def test_kill_9_of_a_worker_is_rescued_by_the_next(make_server: Callable[..., Server]) -> None:
-    server = make_server(workers=2).start()
-    path = server.submit(*[job(count=1, delay_s=0.02)] * 2_000)
-    ended_at_least(server, path, 50)
-    for _ in range(2):
-        os.kill(server.workers()[0], signal.SIGKILL)
-        ended_at_least(server, path, server.get(path)["counts"]["succeeded"] + 100)
-    server.ended(path)
-    each_ended_once(server, path, 2_000)
-    assert rerun(server, path)
-    assert intact(server)
 
 
 def test_a_killed_workers_jobs_run_again_within_a_second_or_so(
@@ -106,11 +77,10 @@ def test_a_frozen_worker_loses_its_jobs_and_its_late_result_is_refused(
     running(server, path, 2)
     frozen = server.workers()[0]
     os.kill(frozen, signal.SIGSTOP)
-    # gunicorn may hand a request to the frozen worker too: look at the store instead
-    database = sqlite3.connect(f"file:{server.folder}/data/jobspool.db?mode=ro", uri=True)
     again = "SELECT count(*) FROM jobs WHERE attempt > 1 AND state != 'queued'"
-    eventually(lambda: database.execute(again).fetchone()[0], "a job runs again", timeout_s=30)
-    database.close()
+    # gunicorn may hand a request to the frozen worker too
+    with looking_into(server) as database:
+        eventually(lambda: database.execute(again).fetchone()[0], "a job runs again", timeout_s=30)
     os.kill(frozen, signal.SIGCONT)
     server.ended(path)
     each_ended_once(server, path, 2)

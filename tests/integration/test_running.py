@@ -10,6 +10,7 @@ import pytest
 
 from service.composition import Service
 from tests.support.api import Api, job
+from tests.support.jobs import Stuck
 from tests.support.waiting import eventually
 
 
@@ -141,6 +142,19 @@ def test_whatever_a_job_raises_it_fails_and_its_place_comes_back(
     assert "Traceback" not in failed["error"]["detail"]
 
 
+@pytest.mark.parametrize("executor", ["dedicated", "sequential"])
+def test_a_thread_of_its_own_comes_back_too(
+    make_service: Callable[..., Service], executor: str
+) -> None:
+    api = Api(make_service(dedicated_limit=1).app.test_client())
+    errors = ["SystemExit", "BaseException", "MemoryError", "RecursionError"]
+    path = api.submit(*[job("raiser", error=e) for e in errors], job(count=1), executor=executor)
+    assert api.ended(path)["outcome"] == "partial"
+    *failed, last = api.jobs(path)
+    assert {item["error"]["code"] for item in failed} == {"exception"}
+    assert last["status"] == "succeeded"
+
+
 def test_a_job_that_defers_itself_for_ever_waits_and_can_be_cancelled(api: Api) -> None:
     path = api.submit(job("raiser", error="deferred for ever"), job(count=1))
     api.until(path, "succeeded")
@@ -249,6 +263,41 @@ def test_a_job_that_does_not_return_is_failed_and_its_thread_replaced(
     )
     assert api.client.get("/readyz").status_code == 200
     assert api.jobs(stuck)[0]["status"] == "failed"
+
+
+def test_jobs_that_ignore_their_cancel_are_replaced_and_past_a_quarter_it_is_not_ready(
+    make_service: Callable[..., Service],
+) -> None:
+    stuck = Stuck()
+    api = Api(make_service([stuck], pool_size=8).app.test_client())
+
+    def lose(threads: int) -> str:
+        path = api.submit(*[job("stuck")] * threads)
+        before = not_returned(api)
+        api.until(path, "running", threads)
+        api.client.post(f"{path}/cancel")
+        eventually(lambda: not_returned(api) == before + threads, "they are given up")
+        return path
+
+    try:
+        two = lose(2)
+        assert api.client.get("/readyz").status_code == 200, "a quarter may be lost"
+        together = [job("together", parties=8, name="all")] * 8
+        assert api.run(*together)["outcome"] == "succeeded", "all eight places are there"
+        one = lose(1)
+        assert api.client.get("/readyz").status_code == 503
+        assert api.run(*together)["outcome"] == "succeeded"
+        assert [api.get(path)["status"] for path in (two, one)] == ["cancelling"] * 2
+    finally:
+        stuck.go.set()
+    for path in (two, one):
+        api.ended(path)
+    eventually(lambda: not_returned(api) == 0, "they have returned")
+    assert api.client.get("/readyz").status_code == 200
+
+
+def not_returned(api: Api) -> int:
+    return int(api.get("/v1/executor")["threads"]["not_returned"])
 
 
 def test_a_cancelled_batch_stops_what_runs_and_drops_what_waits(

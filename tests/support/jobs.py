@@ -46,6 +46,22 @@ class Stubborn(JobType[StubbornParams]):
         return "late"
 
 
+class Stuck(JobType[NoParams]):
+    """Returns once ``go`` is set, whatever it is told before."""
+
+    name = "stuck"
+    description = "Waits for the test."
+    params_model = NoParams
+    example: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        self.go = Event()
+
+    def run(self, ctx: JobContext, params: NoParams) -> JsonValue:
+        self.go.wait(60)
+        return None
+
+
 class Untellable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not even this")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,6 +42,8 @@ class Server:
             "PYTHONWARNINGS": "error",
             **{f"JOBSPOOL_{name.upper()}": str(value) for name, value in settings.items()},
         }
+        self.command = [str(COMMAND)]
+        self._orders = folder / "orders"
         self.log = folder / "server.log"
         self.session = requests.Session()
         # a worker that is killed resets its connections: a GET may be asked again
@@ -51,7 +54,7 @@ class Server:
     def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(COMMAND), "serve", *arguments],
+                [*self.command, "serve", *arguments],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -72,6 +75,25 @@ class Server:
 
         eventually(ready, f"the service is ready; it said {self.log.read_text()}", timeout_s=30)
         return self
+
+    # --- faults: see tests/support/faulty.py ------------------------------------------------
+
+    def faulty(self) -> Server:
+        """Let it go wrong where ``order`` says. To be called before the launch."""
+        self._orders.mkdir()
+        self.command = [sys.executable, str(Path(__file__).with_name("faulty.py"))]
+        self.environment["FAULTS"] = str(self._orders)
+        self.environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        return self
+
+    def order(self, point: str) -> None:
+        (self._orders / point).touch()
+
+    def has_met(self, point: str) -> bool:
+        return (self._orders / f"{point}.done").exists()
+
+    def let_go_on(self, point: str) -> None:
+        (self._orders / f"{point}.go").touch()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -102,9 +124,10 @@ class Server:
         except ProcessLookupError:
             pass
         self.process.wait(30)
-        eventually(lambda: not self._group(), "the whole group is gone")
+        eventually(lambda: not self.is_there(), "the whole group is gone")
 
-    def _group(self) -> bool:
+    def is_there(self) -> bool:
+        """Whether any of its processes is."""
         try:
             os.killpg(self.process.pid, 0)
         except ProcessLookupError:

@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep, time
 
+from service import descriptors
 from service.cli.checks.check import Check, Verdict
 from service.settings import Settings
-
-SPARE = 64
-"""For the interpreter, the database and the logs."""
 
 LEAST_FILES = 256
 
@@ -25,15 +23,15 @@ def check_limits(settings: Settings) -> list[Check]:
 
 
 def _files(settings: Settings) -> Check:
-    """A running job may have two sockets open, a request one and a database file."""
-    jobs = settings.pool_size + settings.dedicated_limit
-    needed = 2 * jobs + 3 * settings.threads + SPARE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return Check("open files", "ok", f"{_limit(soft)}; up to {needed} may be needed")
-    verdict: Verdict = "fail" if soft < LEAST_FILES else "warn"
-    advice = f"Raise it (ulimit -n, LimitNOFILE=; the hard limit is {_limit(hard)})."
-    return Check("open files", verdict, f"{soft}; up to {needed} may be needed", advice)
+    """A running job may have two sockets open. The service takes all that it may have."""
+    needed = 2 * (settings.pool_size + settings.dedicated_limit)
+    needed += descriptors.needed(settings.threads)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        return Check("open files", "ok", f"{_limit(hard)}; up to {needed} may be needed")
+    verdict: Verdict = "fail" if hard < LEAST_FILES else "warn"
+    advice = "Raise it (ulimit -Hn, LimitNOFILE=)."
+    return Check("open files", verdict, f"{hard}; up to {needed} may be needed", advice)
 
 
 def _threads(settings: Settings) -> Check:

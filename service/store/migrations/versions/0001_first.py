@@ -348,4 +348,4 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("tombstones_by_age", "tombstones", ["expired_ms"], unique=False)
-    op.execute("INSERT INTO gauges (name, value) VALUES ('queued', 0)")
+    op.execute("INSERT INTO gauges (name, value) VALUES ('queued', 0), ('turn', 0)")
