@@ -42,6 +42,7 @@ MOVES = {
     "time_goes_by": 4,
     "submit": 3,
     "kill": 3,
+    "try_a_suspect": 3,
     "fail": 2,
     "begin_anew": 2,
     "cancel_a_job": 2,

@@ -145,6 +145,7 @@ def _of_the_whole(found: Found) -> Iterator[str]:
     for host in visiting | found.hosts:
         if found.hosts.get(host, 0) != visiting[host]:
             yield f"{visiting[host]} jobs visit {host}, and it counts {found.hosts.get(host, 0)}"
-    suspects = [job for job in found.running if job.crashes >= SUSPECT_CRASHES]
-    if len(suspects) > 1:
-        yield f"{len(suspects)} suspects run at once"
+    busy = Counter(job.owner for job in found.running)
+    for job in found.running:
+        if job.crashes >= SUSPECT_CRASHES and busy[job.owner] > 1:
+            yield f"the suspect {job.key:#x} runs beside {busy[job.owner] - 1} others"

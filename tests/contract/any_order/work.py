@@ -70,6 +70,21 @@ class Work(Model):
             self.store.rescue([node], max_crashes=MAX_CRASHES)
             self.bury([node])
 
+    def try_a_suspect(self, data: st.DataObject) -> None:
+        """In a process of its own, which it may take down."""
+        cell = self.join()
+        job = self.store.claim_suspect(cell)
+        ending = data.draw(st.sampled_from([*ENDINGS, None]), "ending") if job else None
+        if job and ending:
+            self.given.append(Given(cell, job))
+            with self.one_transaction():
+                self.store.finish(cell, self.outcome(self.given[-1], *ending))
+            self.store.move_out(cell)
+        elif job:
+            self.store.rescue_suspect(cell, max_crashes=MAX_CRASHES, alone="SIGSEGV")
+        self.store.leave(cell, 5.0)
+        self.bury([cell])
+
     def bury_the_silent(self, _: st.DataObject) -> None:
         before = self.clock.steady_s() - SILENCE_S
         silent = self.store.silent_nodes(boot_id="this", timeout_s=SILENCE_S)
