@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-# Where Debian's python3-doc and postgresql-doc-15 put theirs: `apt-get install` them first.
+DEFAULT_PACKAGES: Final = ("python3-doc", "postgresql-doc-15")
+
+# Where Debian's packages put theirs: `apt-get install` them first.
 DEFAULT_FOLDERS: Final = (
     Path("/usr/share/doc/python3.11/html"),
     Path("/usr/share/doc/postgresql-doc-15/html"),

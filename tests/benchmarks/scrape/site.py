@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from types import TracebackType
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from tests.benchmarks.pages.corpus import DEFAULT_FOLDERS, pages
+from tests.benchmarks.pages.corpus import DEFAULT_FOLDERS, DEFAULT_PACKAGES, pages
 from tests.support.server import free_port
 from tests.support.waiting import eventually
 
@@ -27,6 +28,20 @@ http {{
 """
 
 
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+"""Debian puts it where only root looks."""
+
+LARGEST = 1 << 20
+"""Bytes of a page. The service takes no more by default, and all are to read the same pages."""
+
+
+def missing() -> list[str]:
+    """The Debian packages that have to be installed first."""
+    packages = dict(zip(DEFAULT_FOLDERS, DEFAULT_PACKAGES, strict=True))
+    absent = [package for folder, package in packages.items() if not folder.is_dir()]
+    return absent if NGINX else ["nginx-light", *absent]
+
+
 class DocumentationSite:
     """Debian's documentation pages on ``url``; ``urls`` are those of the first so many."""
 
@@ -36,7 +51,8 @@ class DocumentationSite:
         self.url = f"http://127.0.0.1:{self.port}"
         served = self._folder / "pages"
         served.mkdir()
-        found = list(pages([folder for folder in DEFAULT_FOLDERS if folder.is_dir()]))
+        folders = [folder for folder in DEFAULT_FOLDERS if folder.is_dir()]
+        found = [page for page in pages(folders) if page.stat().st_size <= LARGEST]
         for n, page in enumerate(found[:count]):
             shutil.copyfile(page, served / f"{n}.html")
         self._folder.chmod(0o755)
@@ -46,7 +62,7 @@ class DocumentationSite:
     def __enter__(self) -> DocumentationSite:
         config = self._folder / "nginx.conf"
         config.write_text(CONFIG.format(folder=self._folder, port=self.port))
-        self._process = subprocess.Popen(["nginx", "-c", str(config), "-e", "stderr"])
+        self._process = subprocess.Popen([NGINX or "nginx", "-c", str(config), "-e", "stderr"])
         eventually(self._answers, "nginx answers")
         return self
 
