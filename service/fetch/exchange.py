@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import pycurl
@@ -24,7 +23,6 @@ STOP: Final = -1
 
 # What libcurl was built to decode and what it is told to ask for.
 CONTENT_CODINGS: Final = "gzip, deflate, br"
-_USUAL: Final = 40
 _DECODED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "identity"})
 
 
@@ -53,6 +51,7 @@ class Exchange:
         self._dialled: float | None = None
         self._connected = False
         self._header_bytes = 0
+        self._lines: list[bytes] = []  # of the head that is being received
         self._body_bytes = 0
         self._chunks: list[bytes] = []
         self._opened: list[socket.socket] = []
@@ -104,10 +103,7 @@ class Exchange:
             return self._begin_head(line)
         if line in (b"\r\n", b"\n"):
             return self._end_head()
-        name, colon, value = line.partition(b":")
-        if colon and self.head is not None:
-            named = _usual_name(name) if len(name) <= _USUAL else _name(name)
-            self.head.fields.append((named, _text(value)))
+        self._lines.append(line)  # read at the head's end, all in one go
         return None
 
     def content(self, chunk: bytes) -> int | None:
@@ -168,6 +164,7 @@ class Exchange:
         if len(words) < 2 or not words[1].isdigit():
             return self._fail("bad_response", "the answer's status line is not valid")
         self.head = Head(int(words[1][:3]))
+        self._lines.clear()
         return None
 
     def _end_head(self) -> int | None:
@@ -176,6 +173,7 @@ class Exchange:
         if head is None or head.status_code < 200:
             return None
         self._head_ended = True
+        head.fields.extend(_fields(self._lines))
         if not head.is_success:
             # Bodies of redirects and errors are not read. Stopping costs the connection, so
             # an empty body is allowed to end by itself.
@@ -200,11 +198,11 @@ class Exchange:
         return STOP
 
 
-def _name(name: bytes) -> str:
-    return name.strip().lower().decode("latin-1")
-
-
-_usual_name = lru_cache(maxsize=512)(_name)  # servers say the same few over and over
+def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if colon:
+            yield name.strip().lower().decode("latin-1"), _text(value)
 
 
 def _text(value: bytes) -> str:

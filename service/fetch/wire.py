@@ -33,6 +33,7 @@ class Wire:
     def __init__(self, policy: FetchPolicy) -> None:
         self._policy = policy
         self._exchange: Exchange | None = None
+        self._headers: Mapping[str, str] = {}  # that it is set to send
         self.stuck = False  # DNS has not answered yet: don't use again, and see close
         self._curl = pycurl.Curl()
         self._multi = pycurl.CurlMulti()
@@ -126,9 +127,16 @@ class Wire:
         curl.setopt(pycurl.URL, str(url))
         curl.setopt(pycurl.TIMEOUT_MS, left_ms)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, left_ms)  # Exchange.patience_s is stricter
-        curl.unsetopt(pycurl.HTTPHEADER)  # an empty list would leave those of the last request
+        if headers != self._headers:
+            self._replace_headers(headers)
+
+    def _replace_headers(self, headers: Mapping[str, str]) -> None:
+        self._curl.unsetopt(pycurl.HTTPHEADER)  # an empty list would leave the last ones
+        self._headers = {}
         if headers:
-            curl.setopt(pycurl.HTTPHEADER, [_line(name, value) for name, value in headers.items()])
+            lines = [_line(name, value) for name, value in headers.items()]
+            self._curl.setopt(pycurl.HTTPHEADER, lines)
+            self._headers = dict(headers)
 
     def _bind_to_policy(self) -> None:
         curl = self._curl

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any, ClassVar, Final
+
+import orjson
 
 from service.errors import Flaw, JobFailed
 from service.fetch.client import GuardedClient, any_hop
@@ -99,7 +100,7 @@ class Scrape(JobType[ScrapeParams]):
             "parse_ms": _ms(parsed - fetched),
         }
         # what was read is JSON already, and large: it is put behind the rest as it is
-        return JsonText(json.dumps(head, ensure_ascii=False)[:-1] + "," + read.page[1:]), read.title
+        return JsonText(orjson.dumps(head)[:-1].decode() + "," + read.page[1:]), read.title
 
     def _fetched(self, ctx: JobContext, params: ScrapeParams) -> Response:
         """The page; robots.txt is asked within the same deadline, at every redirect."""

@@ -137,8 +137,9 @@ class Database:
             },
             **options,
         )
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin_writing if begin == "IMMEDIATE" else _begin_reading)
+        writes = begin == "IMMEDIATE"
+        event.listen(engine, "connect", _configure_writer if writes else _configure)
+        event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
         return engine
 
 
@@ -186,7 +187,6 @@ def _begin_writing(connection: Connection) -> None:
     take a millisecond: two busy processes would spend most of their time asleep.
     """
     cursor: Any = connection.connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 0")
     until = monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
@@ -202,6 +202,11 @@ def _begin_writing(connection: Connection) -> None:
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+
+
+def _configure_writer(connection: sqlite3.Connection, record: object) -> None:
+    _configure(connection, record)
+    connection.execute("PRAGMA busy_timeout = 0")  # _begin_writing waits instead
 
 
 def _reason(error: DatabaseError) -> str:
