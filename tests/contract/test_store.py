@@ -288,6 +288,17 @@ def test_the_batch_that_waited_longest_is_next(kit: Kit) -> None:
     assert served == keys * 2
 
 
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+def test_batches_take_turns_also_when_the_clock_is_set(kit: Kit, step_ms: int) -> None:
+    """One that had its turn by another clock neither starves nor keeps the others waiting."""
+    before = kit.submit(20)
+    assert [job.batch.key for job in kit.claim(pool=1)] == [before]
+    kit.clock.ahead_ms += step_ms
+    after = kit.submit(20)
+    served = [kit.claim(pool=1)[0].batch.key for _ in range(8)]
+    assert served == [before, after] * 4
+
+
 def test_higher_priority_goes_first_and_leaves_the_rest(kit: Kit) -> None:
     low, high = kit.submit(10), kit.submit(3, priority=5)
     claimed = kit.claim(pool=5)

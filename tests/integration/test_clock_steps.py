@@ -55,20 +55,3 @@ def test_a_process_that_starts_after_a_step_takes_nobody_for_dead(
     assert api.ended(path)["outcome"] == "succeeded"
     (item,) = api.jobs(path)
     assert len(item["attempts"]) == 1
-
-
-@pytest.mark.parametrize("step_ms", STEPS)
-def test_batches_take_turns_over_a_step(make_service: Callable[..., Service], step_ms: int) -> None:
-    """One that had its turn by another clock neither starves nor keeps the others waiting."""
-    first = make_service(pool_size=1)
-    api = Api(first.app.test_client())
-    old = api.submit(*[job(count=1, delay_s=0.05)] * 40)
-    api.until(old, "succeeded")
-    first.stop(0.0)
-    api = Api(make_service(clock=SteppedClock(step_ms), pool_size=1).app.test_client())
-    new = api.submit(*[job(count=1, delay_s=0.05)] * 40)
-    left = api.get(old)["counts"]["queued"]
-    assert api.until(new, "succeeded", 10)["counts"]["queued"] > 0
-    assert 5 <= left - api.get(old)["counts"]["queued"] <= 20
-    for path in (old, new):
-        api.client.post(f"{path}/cancel")

@@ -145,10 +145,18 @@ def test_what_is_not_there_is_404_with_a_problem(api: Api, path: str) -> None:
     assert response.json["type"]
 
 
-@pytest.mark.parametrize("route", ["cancel", "retry"])
-def test_an_unknown_batch_can_not_be_acted_on(api: Api, route: str) -> None:
-    assert api.client.post(f"/v1/batches/{UNKNOWN}/{route}").status_code == 404
-    assert api.client.post(f"/v1/jobs/{UNKNOWN}.0/cancel").status_code == 404
+@pytest.mark.parametrize("id", [UNKNOWN, "x", "x" * 5_000, "%00", "%F0%9F%92%A9", "-1", "0" * 20])
+def test_an_unknown_batch_can_not_be_acted_on(api: Api, id: str) -> None:
+    for method, path in (
+        ("POST", f"/v1/batches/{id}/cancel"),
+        ("POST", f"/v1/batches/{id}/retry"),
+        ("DELETE", f"/v1/batches/{id}"),
+        ("GET", f"/v1/batches/{id}/events"),
+        ("GET", f"/v1/batches/{id}/timeline"),
+        ("GET", f"/v1/jobs/{id}.0"),
+        ("POST", f"/v1/jobs/{id}.0/cancel"),
+    ):
+        assert api.client.open(path, method=method).status_code == 404, (method, path)
     assert api.client.delete(f"/v1/batches/{UNKNOWN}").status_code == 404
 
 
@@ -318,13 +326,24 @@ def test_every_job_is_in_the_results_also_while_it_runs(api: Api) -> None:
 
 
 def test_csv_has_a_row_a_job_and_disarms_formulas(api: Api) -> None:
-    jobs = [{**job(count=1), "custom_id": text} for text in ("=1+1", "+a", "-a", "@a", "\ta", "ok")]
+    jobs = [
+        {**job(count=1), "custom_id": text}
+        for text in ("=1+1", "+a", "-a", "@a", "\ta", "\ra", "ok")
+    ]
     path = api.submit(*jobs)
     api.ended(path)
     response = api.client.get(f"{path}/results?format=csv")
     assert response.mimetype == "text/csv"
-    rows = list(csv.DictReader(io.StringIO(response.text)))
-    assert [row["custom_id"] for row in rows] == ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "ok"]
+    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [row["custom_id"] for row in rows] == [
+        "'=1+1",
+        "'+a",
+        "'-a",
+        "'@a",
+        "'\ta",
+        "'\ra",
+        "ok",
+    ]
     assert json.loads(rows[0]["result"]) == {"lines": ["1"]}
 
 

@@ -130,41 +130,50 @@ def test_a_dry_run_only_validates(api: Api) -> None:
     assert nothing_was_accepted(api)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[",
-        b'{"jobs": [}',
-        b'{"jobs": []} trailing',
-        b'{"jobs": [{"type": "numbers"}]}{"jobs": []}',
-        b'\xef\xbb\xbf{"jobs": [{"type": "numbers"}]}',
-        '{"jobs": [{"type": "numbers"}]}'.encode("utf-16"),
-        '{"jobs": [{"type": "numbers"}]}'.encode("utf-16-le"),
-        b'{"jobs": [{"type": "numbers", "params": {"delay_s": NaN}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"delay_s": Infinity}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"delay_s": 1e999}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"count": ' + b"9" * 5000 + b"}}]}",
-        b'{"jobs": [{"type": "numbers", "type": "letters"}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"name": "\\ud800"}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"name": "a\\u0000b"}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"name": "a\x00b"}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"name": "\xff"}}]}',
-        b'{"jobs": [{"type": "numbers", "params": {"name": "a\nb"}}]}',
-        b"[" * 65 + b"]" * 65,
-        b"[" * 100_000 + b"]" * 100_000,
-        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b"[" * 100_000,
-        b"'single'",
-        b"\x00",
-    ],
-)
+NOT_PLAIN_JSON = [
+    b"",
+    b"{",
+    b"[",
+    b'{"jobs": [}',
+    b'{"jobs": []} trailing',
+    b'{"jobs": [{"type": "numbers"}]}{"jobs": []}',
+    b'\xef\xbb\xbf{"jobs": [{"type": "numbers"}]}',
+    '{"jobs": [{"type": "numbers"}]}'.encode("utf-16"),
+    '{"jobs": [{"type": "numbers"}]}'.encode("utf-16-le"),
+    b'{"jobs": [{"type": "numbers", "params": {"delay_s": NaN}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"delay_s": Infinity}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"delay_s": 1e999}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"count": ' + b"9" * 5000 + b"}}]}",
+    b'{"jobs": [{"type": "numbers", "type": "letters"}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"name": "\\ud800"}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"name": "a\\u0000b"}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"name": "a\x00b"}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"name": "\xff"}}]}',
+    b'{"jobs": [{"type": "numbers", "params": {"name": "a\nb"}}]}',
+    b"[" * 65 + b"]" * 65,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    b"[" * 100_000,
+    b"'single'",
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("body", NOT_PLAIN_JSON)
 def test_what_is_not_plain_json_is_400_and_accepts_nothing(api: Api, body: bytes) -> None:
     response = post(api, body)
     assert response.status_code == 400, response.text
     assert response.content_type == "application/problem+json"
     assert response.json["code"] == "malformed"
+    assert nothing_was_accepted(api)
+
+
+def test_a_line_that_is_not_plain_json_is_a_flaw_of_that_line(api: Api) -> None:
+    good = b'{"type": "numbers"}'
+    for body in NOT_PLAIN_JSON:
+        if body.strip() and b"\n" not in body and b"utf-16" not in body:
+            response = post(api, good + b"\n" + body + b"\n" + good, NDJSON)
+            assert response.status_code in (400, 422), (body[:80], response.text)
     assert nothing_was_accepted(api)
 
 
@@ -220,32 +229,35 @@ def test_what_is_wrong_is_pointed_at(api: Api, jobs: Any, pointer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "params",
+    ("params", "bound"),
     [
-        {"count": -1},
-        {"count": 2**63},
-        {"count": 10**18},
-        {"count": 10_001},
-        {"count": 1.0},
-        {"count": "1"},
-        {"count": "\u0661"},
-        {"count": True},
-        {"count": None},
-        {"start": -1},
-        {"start": 2**63},
-        {"start": 1.5},
-        {"delay_s": -0.1},
-        {"delay_s": 3_601},
-        {"delay_s": "1"},
-        {"delay_s": True},
-        {"name": "x" * 101},
-        {"name": 5},
+        ({"count": -1}, "0"),
+        ({"count": 2**63}, "10000"),
+        ({"count": 10**18}, "10000"),
+        ({"count": 10_001}, "10000"),
+        ({"count": 1.0}, "integer"),
+        ({"count": "1"}, "integer"),
+        ({"count": "\u0661"}, "integer"),
+        ({"count": True}, "integer"),
+        ({"count": None}, "integer"),
+        ({"start": -1}, "0"),
+        ({"start": 2**63}, str(2**53)),
+        ({"start": 1.5}, "integer"),
+        ({"delay_s": -0.1}, "0"),
+        ({"delay_s": 3_601}, "3600"),
+        ({"delay_s": "1"}, "number"),
+        ({"delay_s": True}, "number"),
+        ({"name": "x" * 101}, "100"),
+        ({"name": 5}, "string"),
     ],
 )
-def test_numbers_out_of_bounds_are_refused_with_the_bound(api: Api, params: dict[str, Any]) -> None:
+def test_numbers_out_of_bounds_are_refused_with_the_bound(
+    api: Api, params: dict[str, Any], bound: str
+) -> None:
     response = api.post([job(**params)])
     assert response.status_code == 422
     assert pointers(response) == [f"/jobs/0/params/{next(iter(params))}"]
+    assert bound in response.json["errors"][0]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -333,6 +345,7 @@ def test_a_compressed_body_is_415(api: Api) -> None:
     body = gzip.compress(json.dumps({"jobs": [job()]}).encode())
     response = post(api, body, {**JSON, "Content-Encoding": "gzip"})
     assert response.status_code == 415
+    assert nothing_was_accepted(api)
 
 
 @pytest.mark.parametrize("kind", ["", "application/xml", "multipart/form-data", "text/html"])
