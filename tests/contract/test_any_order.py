@@ -8,7 +8,6 @@ looks at a thousand orders instead of a few dozen.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -25,13 +24,16 @@ from tests.contract.any_order.ends import Ends
 from tests.contract.any_order.work import Work
 from tests.contract.test_store import DATABASES
 
+# the same orders each time, and no search for the shortest that fails: a gate has to say the same
+# of the same code, and soon
 GATE = settings(
-    max_examples=20,
+    max_examples=15,
     stateful_step_count=40,
+    derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
-    phases=[Phase.generate] if os.environ.get("NOSHRINK") else list(Phase),
+    phases=[Phase.generate],
 )
 
 
@@ -96,6 +98,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(made)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", DATABASES)
 @pytest.mark.usefixtures("small_pieces")
 def test_in_any_order_the_store_keeps_its_word(folder: Path, name: str) -> None:
