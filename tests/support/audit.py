@@ -51,7 +51,7 @@ def flaws_of_file(path: Path) -> list[str]:
 
 
 class Found:
-    """The rows of a store, from one snapshot. Without expired batches: theirs go in pieces."""
+    """The rows of a store, from one snapshot. Without what has expired: it goes in pieces."""
 
     def __init__(self, connection: Connection, now_ms: int) -> None:
         self._connection = connection
@@ -60,7 +60,14 @@ class Found:
             for batch in self._rows(batches)
             if batch.expires_ms is None or batch.expires_ms > now_ms
         ]
-        self.jobs = self._rows(*(c for c in jobs.c if c.name not in ("params", "result")))
+        self.of_batch: dict[int, list[Row[Any]]] = {batch.key: [] for batch in self.batches}
+        self.jobs = [
+            job
+            for job in self._rows(*(c for c in jobs.c if c.name not in ("params", "result")))
+            if batch_of(job.key) in self.of_batch
+        ]
+        for job in self.jobs:
+            self.of_batch[batch_of(job.key)].append(job)
         self.running = [job for job in self.jobs if job.state == JobState.RUNNING]
         self.hosts = {host.name: host.running for host in self._rows(hosts)}
         self.nodes = {node.key for node in self._rows(nodes.c.key)}
@@ -73,9 +80,6 @@ class Found:
                 select(attempts.c.job_key, *numbered).group_by(attempts.c.job_key)
             )
         }
-        self.of_batch: dict[int, list[Row[Any]]] = {batch.key: [] for batch in self.batches}
-        for job in self.jobs:
-            self.of_batch.setdefault(batch_of(job.key), []).append(job)
         self.printed: Counter[int] = Counter()
         for piece in self._rows(console.c.key, console.c.text):
             self.printed[piece.key >> SEQ_BITS] += len(piece.text.encode())

@@ -35,6 +35,7 @@ from service.store.submits import Accepted
 from tests.support.audit import flaws
 from tests.support.clock import StoppedClock
 
+MAX_CRASHES = 3
 RULES = HostRules(concurrency=2, gap_ms=100)
 A_DAY_MS = 86_400_000
 
@@ -44,6 +45,9 @@ class Given(NamedTuple):
 
     node: int
     job: ClaimedJob
+
+    def __repr__(self) -> str:
+        return f"<job {self.job.key:#x}, attempt {self.job.attempt}, of node {self.node}>"
 
     @property
     def fence(self) -> tuple[int, int, int]:
@@ -154,9 +158,11 @@ class Model(RuleBasedStateMachine):
                 queries.find_batch(connection, batch.id, self.clock.now_ms(), owner)
 
     def what_was_accepted_comes_to_its_end(self) -> None:
-        """With everything else at rest, one node brings all of it to an end."""
-        self.store.rescue([*self.nodes], max_crashes=100)
-        self.bury([*self.nodes])
+        """All crash twice; then, with all else at rest, it is brought to an end, and expires."""
+        for _ in range(2):
+            self.claim_some(Capacity(9, 9, 9), 1, self.join())
+            self.store.rescue([*self.nodes], max_crashes=MAX_CRASHES)
+            self.bury([*self.nodes])
         node, cell = self.join(), self.join()
         while self.store.finish_cancels() or self.store.sweep_piece():
             pass
@@ -166,19 +172,27 @@ class Model(RuleBasedStateMachine):
             self.clock.ahead_ms += 1_000
             self.store.wake_due()
             self.store.wake_forgotten()
-            for shift in self.store.claim(Capacity(9, 9, 9), node).shifts:
-                for job in shift.jobs:
-                    given = Given(node, job)
-                    self.store.finish(node, self.outcome(given, Ending.SUCCEEDED))
-            self.store.journal.write(lambda _: None)
+            self.claim_some(Capacity(9, 9, 9), 1, node)
             while suspect := self.store.claim_suspect(cell):
-                self.store.finish(cell, self.outcome(Given(cell, suspect), Ending.SUCCEEDED))
+                self.holders[suspect.key] = Given(cell, suspect)
+                self.it_adds_up()
+                self.end(self.holders[suspect.key])
                 self.store.move_out(cell)
+            for holder in [*self.holders.values()]:
+                self.end(holder)
+            self.store.journal.write(lambda _: None)
         left = [batch for batch in self.promised if self.row(batch).status not in BATCH_ENDED]
         assert not left, "these never end"
-        for batch in self.promised:
-            row = self.row(batch)
-            assert (row.status == "cancelled") <= bool(row.cancel_requested)
+        self.clock.ahead_ms += A_DAY_MS
+        while self.store.expire_piece():
+            pass
+        self.gone |= dict.fromkeys(self.promised, Expired)
+        self.promised.clear()
+        self.recorded.clear()
+
+    def end(self, holder: Given) -> None:
+        self.store.finish(holder.node, self.outcome(holder, Ending.SUCCEEDED))
+        del self.holders[holder.job.key]
 
     # --- what the moves ask -----------------------------------------------------------------
 
@@ -207,6 +221,19 @@ class Model(RuleBasedStateMachine):
             self.disowned |= {part.key for part in self.received if part.node == node}
         held = self.holders.values()
         self.holders = {one.job.key: one for one in held if one.node in self.nodes}
+
+    def claim_some(self, capacity: Capacity, length: int, node: int) -> None:
+        lengths = {batch.key: length for batch in self.promised}
+        shifts = self.store.claim(capacity, node, lengths).shifts
+        assert node in self.nodes or not shifts
+        for shift in shifts:
+            assert not self.row_of(shift.batch.key).cancel_requested
+            for job in shift.jobs:
+                assert job.key not in self.holders, "it is another's"
+                assert job.key not in self.recorded, "it has ended"
+                assert job.crashes < MAX_CRASHES
+                self.holders[job.key] = Given(node, job)
+                self.given.append(self.holders[job.key])
 
     def holds(self, given: Given) -> bool:
         holder = self.holders.get(given.job.key)

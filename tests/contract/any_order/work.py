@@ -13,9 +13,8 @@ from service.errors import StoreUnavailable
 from service.model import Capacity, Ending, Outcome
 from service.store import cancels, claims, nodes, upkeep
 from service.store.transaction import Transaction
-from tests.contract.any_order.model import Given, Model
+from tests.contract.any_order.model import MAX_CRASHES, Given, Model
 
-MAX_CRASHES = 3
 SILENCE_S = 15
 
 capacities = st.builds(Capacity, *[st.integers(1, 4)] * 3)
@@ -66,7 +65,7 @@ class Work(Model):
         """A job kills each process that runs it, and what runs there with it."""
         for _ in range(data.draw(st.integers(1, 2), "times")):
             node = self.join()
-            self._claim(Capacity(2, 1, 1), 1, node)
+            self.claim_some(Capacity(2, 1, 1), 1, node)
             self.store.rescue([node], max_crashes=MAX_CRASHES)
             self.bury([node])
 
@@ -94,20 +93,7 @@ class Work(Model):
 
     def claim(self, data: st.DataObject) -> None:
         capacity, length = data.draw(capacities, "free"), data.draw(st.integers(1, 3), "length")
-        self._claim(capacity, length, self.a_node(data))
-
-    def _claim(self, capacity: Capacity, length: int, node: int) -> None:
-        lengths = {batch.key: length for batch in self.promised}
-        shifts = self.store.claim(capacity, node, lengths).shifts
-        assert node in self.nodes or not shifts
-        for shift in shifts:
-            assert not self.row_of(shift.batch.key).cancel_requested
-            for job in shift.jobs:
-                assert job.key not in self.holders, "it is another's"
-                assert job.key not in self.recorded, "it has ended"
-                assert job.crashes < MAX_CRASHES
-                self.holders[job.key] = Given(node, job)
-                self.given.append(self.holders[job.key])
+        self.claim_some(capacity, length, self.a_node(data))
 
     def finish(self, data: st.DataObject) -> None:
         """A few outcomes in one transaction: most in time, some late, some twice."""
