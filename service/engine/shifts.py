@@ -17,10 +17,10 @@ from service.engine.registry import LiveJob
 QUICK_S = 0.002
 """Jobs that take longer each are not put into shifts."""
 
-SHIFT_S = 0.016
+SHIFT_S = 0.008
 """How much work a shift may hold, by the pace of its batch."""
 
-LONGEST = 64
+LONGEST = 32
 """Most jobs of a shift."""
 
 RECALL_S = 0.05
