@@ -39,6 +39,7 @@ START = "in the start of the worker"
 
 # it is so from the start
 WEAK_SYNC = "commits are not synced"
+SMALL_WAL = "checkpoints come ten times as often"
 NETWORK = "the data is on a network file system"
 BUSY = "another process was writing"
 
@@ -118,6 +119,11 @@ def arm() -> None:
     around(composition.Store, "start", after=lambda _: hold_at(START))
     if ordered(WEAK_SYNC):
         pragmas = [one.replace("FULL", "NORMAL") for one in database._PRAGMAS]
+        database._PRAGMAS = tuple(pragmas)
+    if ordered(SMALL_WAL):
+        pragmas = [
+            one.replace("checkpoint = 4000", "checkpoint = 400") for one in database._PRAGMAS
+        ]
         database._PRAGMAS = tuple(pragmas)
     if ordered(NETWORK):
         datadir.file_system_of = lambda _: "nfs4"

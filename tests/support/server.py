@@ -137,7 +137,10 @@ class Server:
     # --- the API ----------------------------------------------------------------------------
 
     def get(self, path: str, **options: Any) -> Any:
-        response = self.session.get(f"{self.url}{path}", timeout=90, **options)
+        try:
+            response = self.session.get(f"{self.url}{path}", timeout=90, **options)
+        except requests.exceptions.ChunkedEncodingError:  # killed between its head and its body
+            return self.get(path, **options)
         assert response.status_code == 200, (path, response.status_code, response.text)
         return response.json()
 
