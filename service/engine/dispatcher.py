@@ -171,13 +171,13 @@ class Dispatcher:
                 self.wake()
 
     def _capacity(self) -> Capacity:
-        """Free places of the executors that may have work; each is asked once for a wake."""
+        """Room in the executors that may have work; each is asked once for a wake."""
         with self._signal:
             hungry, self._hungry = self._hungry, set()
             if self._stopping:
                 hungry = set()
         return Capacity(
-            **{kind.value: e.free if kind in hungry else 0 for kind, e in self._executors.items()}
+            **{kind.value: e.room if kind in hungry else 0 for kind, e in self._executors.items()}
         )
 
     def _submit(self, shift: Shift, node: int) -> None:
@@ -208,9 +208,9 @@ class Dispatcher:
             self._registry.reserve(live)
         except (AlreadyLive, Saturated) as error:
             log.warning("job put off", extra={"job_id": live.job.id, "reason": error.detail})
-            self._ensembles.leave(live.job.key)
+            more = self._ensembles.leave(live.job.key)
             later = self._runner.deferred("pool_full", PAUSE_S)
-            self._hand_over(live, self._runner.outcome(live, later))
+            self._hand_over(live, self._runner.outcome(live, later), more=more)
             return False
         return True
 
@@ -245,11 +245,10 @@ class Dispatcher:
     def _end(self, live: LiveJob, outcome: Outcome) -> None:
         # released first: once the outcome is handed over, the job may be claimed again
         self._registry.release(live)
-        self._ensembles.leave(live.job.key)
-        self._hand_over(live, outcome)
+        self._hand_over(live, outcome, more=self._ensembles.leave(live.job.key))
 
-    def _hand_over(self, live: LiveJob, outcome: Outcome) -> None:
-        self._store.finish(live.node, outcome)
+    def _hand_over(self, live: LiveJob, outcome: Outcome, *, more: bool) -> None:
+        self._store.finish(live.node, outcome, more=more)
         if outcome.not_before_ms is not None:
             self.wake_in(self._store.seconds_until(outcome.not_before_ms))
 
@@ -257,4 +256,5 @@ class Dispatcher:
         with self._shifts_lock:
             self._shifts.discard(shift)
         shift.executor.give_back(shift.place)
-        self.wake(shift.batch.executor)
+        if shift.executor.room:
+            self.wake(shift.batch.executor)

@@ -69,7 +69,7 @@ class Engine:
             Executor.DEDICATED: DedicatedExecutor(settings.dedicated_limit),
             Executor.SEQUENTIAL: self._sequential,
         }
-        places = settings.pool_size * LONGEST + 2 * settings.dedicated_limit
+        places = 2 * (settings.pool_size * LONGEST + settings.dedicated_limit)
         self._registry = FutureRegistry(capacity=places)
         self._ensembles = Ensembles()
         self._runner = Runner(catalogue, store, clock, RunnerLimits.of(settings))
@@ -167,8 +167,7 @@ class Engine:
 
     def threads(self) -> ThreadState:
         live = self._registry.snapshot()
-        # the jobs of a shift share a place: one of them is on its thread
-        busy = {one.place for one in live if not one.lost}
+        busy = {one.place for one in live if one.begun and not one.lost}
         lost = {one.place for one in live if one.lost}
         pool = self._executors[Executor.POOL]
         return ThreadState(busy=len(busy), idle=pool.free, not_returned=len(lost))

@@ -51,12 +51,14 @@ class Ensembles:
             ensemble.members += 1
             return ensemble
 
-    def leave(self, job_key: int) -> None:
+    def leave(self, job_key: int) -> bool:
+        """Whether other jobs of the batch are live."""
         with self._lock:
             ensemble = self._by_batch[batch_of(job_key)]
             ensemble.members -= 1
             if not ensemble.members:
                 del self._by_batch[batch_of(job_key)]
+            return ensemble.members > 0
 
     def __len__(self) -> int:
         with self._lock:

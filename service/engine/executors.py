@@ -1,7 +1,8 @@
 """How jobs get their threads: a shared pool, a thread each, or one thread for a whole batch.
 
 One contract, three strategies. Places are counted here, because a ThreadPoolExecutor queues
-without limit: a job is claimed only when a place is free, so nothing queues in memory.
+without limit: a job is claimed only when a place is free or about to be, so no more than that
+queues in memory.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock, Thread
+from time import monotonic
 from typing import Protocol
 
 from service.model import Shift, index_of
 
 Call = Callable[[], None]
+
+SOON_S = 0.025
+"""A place of the pool that will be free by then, as things go, may be claimed for already."""
 
 
 class Place:
@@ -32,10 +38,14 @@ class JobExecutor(Protocol):
 
     @property
     def free(self) -> int:
-        """Shifts that can be submitted now without waiting for a thread."""
+        """Shifts that would find a thread if they were submitted now."""
+
+    @property
+    def room(self) -> int:
+        """Shifts that may be submitted now: they find a thread, or one that is soon free."""
 
     def submit(self, place: Place, call: Call) -> Future[None]:
-        """Start ``call`` on a thread. Only for as many places as are ``free``."""
+        """Run ``call`` on a thread. Only for as many places as there is ``room``."""
 
     def give_back(self, place: Place) -> None:
         """The thread is about to return: its place is free again. Safe twice."""
@@ -50,6 +60,9 @@ class JobExecutor(Protocol):
 class PoolExecutor:
     """The shared ThreadPoolExecutor.
 
+    To claim is a commit, for which a thread would wait. So shifts may be submitted ahead: as
+    many as have ended within SOON_S, since as many will be wanted in as much time.
+
     A place whose thread overstays moves, for good, to a spare thread. There are never more
     overstaying threads replaced than the pool has places, so threads stay under twice its size.
     """
@@ -61,6 +74,8 @@ class PoolExecutor:
         # a free place is the pool that has the thread for it; guarded by _lock
         self._places: deque[ThreadPoolExecutor] = deque([self._main] * size)
         self._taken: dict[Place, ThreadPoolExecutor] = {}  # guarded by _lock
+        self._ahead: deque[tuple[Place, Call]] = deque()  # wait for a place; guarded by _lock
+        self._ended: deque[float] = deque(maxlen=size)  # when the last shifts did; as _ahead
         self._overstaying: set[Place] = set()  # guarded by _lock
         self._spares = 0  # made so far: no two threads have one name; guarded by _lock
 
@@ -68,16 +83,35 @@ class PoolExecutor:
     def free(self) -> int:
         return len(self._places)
 
-    def submit(self, place: Place, call: Call) -> Future[None]:
+    @property
+    def room(self) -> int:
+        since = monotonic() - SOON_S
         with self._lock:
+            soon, waiting = sum(ended > since for ended in self._ended), len(self._ahead)
+            # half of them at a time: one by one they would be a commit each
+            return len(self._places) + (soon - waiting if 2 * waiting <= soon else 0)
+
+    def submit(self, place: Place, call: Call) -> Future[None]:
+        future, run = _promise(call)
+        with self._lock:
+            if not self._places:
+                self._ahead.append((place, run))
+                return future
             pool = self._taken[place] = self._places.popleft()
-        return pool.submit(call)
+        pool.submit(run)
+        return future
 
     def give_back(self, place: Place) -> None:
         with self._lock:
-            if place in self._taken:
-                self._places.append(self._taken.pop(place))
             self._overstaying.discard(place)
+            if place not in self._taken:
+                return
+            self._ended.append(monotonic())
+            pool = self._taken.pop(place)
+            following = self._next(pool)
+        if following:
+            with suppress(RuntimeError):  # shut down; the engine recalls what has not begun
+                pool.submit(following)
 
     def replace(self, place: Place) -> None:
         with self._lock:
@@ -87,12 +121,24 @@ class PoolExecutor:
             self._overstaying.add(place)
             self._spares += 1
             spare = ThreadPoolExecutor(1, thread_name_prefix=f"spare-{self._spares}")
-            self._places.append(spare)
+            following = self._next(spare)
+        if following:
+            spare.submit(following)
         if left is not self._main:
             left.shutdown(wait=False)  # its only thread leaves when the job returns
 
+    def _next(self, pool: ThreadPoolExecutor) -> Call | None:
+        """What is to run on the thread of a pool that has become free. Call it with _lock held."""
+        if not self._ahead:
+            self._places.append(pool)
+            return None
+        place, call = self._ahead.popleft()
+        self._taken[place] = pool
+        return call
+
     def shutdown(self) -> None:
         with self._lock:
+            self._ahead.clear()
             pools = {self._main, *self._places, *self._taken.values()}
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -110,17 +156,15 @@ class DedicatedExecutor:
     def free(self) -> int:
         return self._free
 
+    @property
+    def room(self) -> int:
+        return self._free
+
     def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
             self._free -= 1
             self._taken.add(place)
-        future: Future[None] = Future()
-        future.set_running_or_notify_cancel()
-
-        def run() -> None:
-            call()
-            future.set_result(None)
-
+        future, run = _promise(call)
         # daemon: a job that never returns must not keep the process from leaving
         Thread(target=run, name=f"Thread-{place.first_index + 1}", daemon=True).start()
         return future
@@ -151,6 +195,10 @@ class SequentialExecutor:
     @property
     def free(self) -> int:
         return self._limit - len(self._taken)
+
+    @property
+    def room(self) -> int:
+        return self.free
 
     def submit(self, place: Place, call: Call) -> Future[None]:
         with self._lock:
@@ -189,3 +237,15 @@ class SequentialExecutor:
             threads = list(self._threads.values())
         for thread in threads:
             thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _promise(call: Call) -> tuple[Future[None], Call]:
+    """A call that tells its end to a future. ``call`` must not raise."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        future.set_running_or_notify_cancel()
+        call()
+        future.set_result(None)
+
+    return future, run

@@ -24,7 +24,7 @@ LONGEST = 32
 """Most jobs of a shift."""
 
 RECALL_S = 0.05
-"""A shift that has not come to its end by then gives its other jobs back."""
+"""A shift whose thread takes no job for so long gives back those that have not begun."""
 
 
 class LiveShift:
@@ -35,12 +35,13 @@ class LiveShift:
         self.executor = executor
         self.members = members
         self.batch = members[0].job.batch
-        self.claimed_at = monotonic()
+        self._taken_at = monotonic()  # the last job; its thread writes, the dispatcher reads
         # its thread takes from the left, others recall from the right; deque's own atomicity
         self._waiting = deque(members)
 
     def take(self) -> LiveJob | None:
         """The next job to run; None at the end of the shift."""
+        self._taken_at = monotonic()
         try:
             return self._waiting.popleft()
         except IndexError:
@@ -57,7 +58,7 @@ class LiveShift:
 
     @property
     def stalled(self) -> bool:
-        return bool(self._waiting) and monotonic() > self.claimed_at + RECALL_S
+        return bool(self._waiting) and monotonic() > self._taken_at + RECALL_S
 
 
 class Pace:

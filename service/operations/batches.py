@@ -45,10 +45,10 @@ class Batches(UseCase):
         if seat is None:
             return False
         try:
-            with self._parts.news.of_end(batch_id) as ended:
+            with self._parts.news.of(batch_id) as news:
                 until = monotonic() + seconds
                 while self._still_active(batch_id) and (left := until - monotonic()) > 0:
-                    ended.wait(min(left, POLL_S))
+                    news.ended.wait(min(left, POLL_S))
         finally:
             seat.leave()
         return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from threading import Event
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Row
@@ -13,6 +12,7 @@ from service.errors import Draining, Flaw, Invalid, TooManyStreams
 from service.model import BATCH_ENDED, ENDED, job_key
 from service.operations.console import Console, Reader
 from service.operations.jobs import PAGE
+from service.operations.news import News
 from service.operations.parts import Seat, UseCase
 from service.store import pages, queries
 
@@ -138,7 +138,7 @@ class Following(UseCase):
         self, batch_id: str, seat: Seat, still_there: StillThere, look: Look[Page]
     ) -> Generator[Page, None, None]:
         try:
-            with self._parts.news.of_changes(batch_id) as news:
+            with self._parts.news.of(batch_id) as news:
                 while True:
                     looked_at = monotonic()
                     with self._store.snapshot() as connection:
@@ -160,11 +160,12 @@ class Following(UseCase):
             )
 
 
-def _await(news: Event, looked_at: float) -> None:
-    """Until it is time to look again."""
-    news.wait(POLL_S)
-    sleep(max(0.0, looked_at + PACE_S - monotonic()))
-    news.clear()
+def _await(news: News, looked_at: float) -> None:
+    """Until it is time to look again: at the latest news, and at the last at once."""
+    news.changed.wait(POLL_S)
+    news.ended.wait(max(0.0, looked_at + PACE_S - monotonic()))
+    news.changed.clear()
+    news.ended.clear()
 
 
 def _printed(reader: Reader, connection: Connection, *, ended: bool) -> Printed:

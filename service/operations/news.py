@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from threading import Event, Lock
 from typing import NamedTuple
 
 from service.model import Committed
 
 
-class Listener(NamedTuple):
-    """A request that waits for news of a batch: of its end only, or of any change."""
+class News(NamedTuple):
+    """Set when a batch has changed (a count, the status, the console), and when it has ended;
+    whoever waits clears them."""
 
-    event: Event
-    end_only: bool
+    changed: Event
+    ended: Event
 
 
 class BatchNews:
@@ -22,7 +23,7 @@ class BatchNews:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._listening: dict[str, list[Listener]] = {}  # request threads add and remove; _lock
+        self._listening: dict[str, list[News]] = {}  # request threads add and remove; _lock
 
     def announce(self, done: Committed) -> None:
         if not self._listening:
@@ -30,27 +31,21 @@ class BatchNews:
         ended = {batch.id for batch in done.batches}
         with self._lock:
             for batch_id in done.touched & self._listening.keys():
-                for listener in self._listening[batch_id]:
-                    if batch_id in ended or not listener.end_only:
-                        listener.event.set()
-
-    def of_end(self, batch_id: str) -> AbstractContextManager[Event]:
-        """Set when the batch has ended; whoever waits clears it."""
-        return self._listen(batch_id, end_only=True)
-
-    def of_changes(self, batch_id: str) -> AbstractContextManager[Event]:
-        """Set when a count, the status or the console has changed; whoever waits clears it."""
-        return self._listen(batch_id, end_only=False)
+                for news in self._listening[batch_id]:
+                    news.changed.set()
+                    if batch_id in ended:
+                        news.ended.set()
 
     @contextmanager
-    def _listen(self, batch_id: str, *, end_only: bool) -> Iterator[Event]:
-        listener = Listener(Event(), end_only)
+    def of(self, batch_id: str) -> Iterator[News]:
+        """What happens to a batch from now on."""
+        news = News(Event(), Event())
         with self._lock:
-            self._listening.setdefault(batch_id, []).append(listener)
+            self._listening.setdefault(batch_id, []).append(news)
         try:
-            yield listener.event
+            yield news
         finally:
             with self._lock:
-                self._listening[batch_id].remove(listener)
+                self._listening[batch_id].remove(news)
                 if not self._listening[batch_id]:
                     del self._listening[batch_id]

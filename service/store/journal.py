@@ -32,6 +32,9 @@ OUTCOME_DELAY_S = 0.002
 """So may an outcome, for which nobody waits; what somebody waits for takes all along at once.
 A thread that is free has its next jobs claimed, so under load both go into one transaction."""
 
+COMPANY_DELAY_S = 0.01
+"""So long may one that is not its batch's last: the next are on their way."""
+
 MOST_BYTES = 16 << 20
 """Of results that go into one transaction, so that it stays short and SQLite can hold it."""
 
@@ -163,12 +166,13 @@ class Journal:
             self._wake.notify()
         return pending.answer
 
-    def finish(self, node: int, outcome: Outcome) -> None:
+    def finish(self, node: int, outcome: Outcome, *, more: bool = False) -> None:
+        """``more``: other jobs of the batch are under way."""
         with self._wake:
             if self._closed:
                 return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
-            self._write_by(monotonic() + OUTCOME_DELAY_S)
+            self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
 
     def print(self, text: ConsoleText) -> None:
         with self._wake:

@@ -217,9 +217,10 @@ class Store:
         """Whatever batch had to be at this node goes on where it likes."""
         self.journal.write(partial(suspects.move_out, node=node))
 
-    def finish(self, node: int, outcome: Outcome) -> None:
-        """Hand over an outcome; it is written down with the next transaction."""
-        self.journal.finish(node, outcome)
+    def finish(self, node: int, outcome: Outcome, *, more: bool = False) -> None:
+        """Hand over an outcome; it is written down with the next transaction, a little later if
+        there are ``more`` to come: jobs of the batch that are under way."""
+        self.journal.finish(node, outcome, more=more)
 
     def note_beginnings(self, node: int, begun: Sequence[Beginning]) -> Future[None]:
         """Let it be seen of running jobs where they run. Each need be told once; does not wait."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from threading import Barrier, Event, current_thread
 
 import pytest
 
+from service.engine import executors
 from service.engine.executors import (
     DedicatedExecutor,
     JobExecutor,
@@ -98,6 +100,92 @@ def test_a_pool_replaces_no_more_threads_than_it_has_places() -> None:
     assert pool.free == 0
     release.set()
     pool.shutdown()
+
+
+def test_a_pool_whose_threads_come_free_quickly_takes_as_many_shifts_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "SOON_S", 60)
+    pool, release = PoolExecutor(2), Event()
+    assert pool.room == 2, "nothing has ended yet: nothing shows that a place is soon free"
+    for n in range(2):
+        one = place(n)
+        pool.submit(one, lambda: None).result(5)
+        pool.give_back(one)
+    assert pool.room == 4
+    ran: list[int] = []
+
+    def work(one: Place) -> None:
+        release.wait(5)
+        ran.append(one.batch_key)
+        pool.give_back(one)
+
+    futures = [pool.submit(one, partial(work, one)) for one in map(place, range(10, 14))]
+    assert (pool.free, pool.room) == (0, 0)
+    release.set()
+    for future in futures:
+        future.result(5)
+    assert sorted(ran) == [10, 11, 12, 13]
+    assert pool.free == 2
+    pool.shutdown()
+
+
+def test_a_pool_asks_for_the_next_shifts_when_half_of_those_ahead_have_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "SOON_S", 60)
+    pool, release = PoolExecutor(4), Event()
+    for n in range(4):
+        one = place(n)
+        pool.submit(one, lambda: None).result(5)
+        pool.give_back(one)
+    first, *others = map(place, range(10, 18))
+    pool.submit(first, lambda: None).result(5)
+    for one in others:
+        pool.submit(one, lambda: release.wait(5) and None)
+    assert (pool.free, pool.room) == (0, 0), "four wait"
+    rooms = []
+    for n in (first, *others[:2]):
+        pool.give_back(n)
+        rooms.append(pool.room)
+    assert rooms == [0, 2, 3]
+    release.set()
+    pool.shutdown()
+
+
+def test_what_waits_ahead_gets_the_spare_of_a_thread_that_overstays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "SOON_S", 60)
+    pool, release = PoolExecutor(1), Event()
+    quick, stuck, ahead = place(1), place(2), place(3)
+    pool.submit(quick, lambda: None).result(5)
+    pool.give_back(quick)
+    pool.submit(stuck, lambda: release.wait(60) and None)
+    waiting = pool.submit(ahead, lambda: None)
+    assert not waiting.done()
+    pool.replace(stuck)
+    waiting.result(5)
+    release.set()
+    pool.shutdown()
+
+
+def test_a_pool_that_is_shut_down_starts_nothing_that_waits_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "SOON_S", 60)
+    pool, begun, release = PoolExecutor(1), Event(), Event()
+    quick, last, ahead = place(1), place(2), place(3)
+    pool.submit(quick, lambda: None).result(5)
+    pool.give_back(quick)
+    running = pool.submit(last, lambda: begun.set() or (release.wait(60) and None))
+    begun.wait(60)
+    waiting = pool.submit(ahead, lambda: None)
+    pool.shutdown()
+    release.set()
+    running.result(5)
+    pool.give_back(last)
+    assert not waiting.done()
 
 
 def test_dedicated_threads_are_named_after_the_jobs_place() -> None:

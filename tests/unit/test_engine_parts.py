@@ -11,6 +11,7 @@ from time import monotonic
 
 import pytest
 
+from service.engine import shifts
 from service.engine.ensemble import Ensembles
 from service.engine.executors import Place
 from service.engine.liveness import LifeLock, is_dead
@@ -130,6 +131,23 @@ def test_each_job_of_a_shift_is_either_taken_or_recalled() -> None:
     thread.join()
     assert len(taken) + len(recalled) == 2_000
     assert {id(one) for one in taken}.isdisjoint(id(one) for one in recalled)
+
+
+def test_a_shift_is_stalled_if_its_thread_takes_no_job_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [live(n) for n in range(2)]
+    shift = LiveShift(jobs[0].place, None, jobs)  # type: ignore[arg-type]
+    moment = monotonic()
+    monkeypatch.setattr(shifts, "monotonic", lambda: moment + shifts.RECALL_S * 2)
+    assert shift.stalled
+    shift.take()
+    assert not shift.stalled, "it has just begun one"
+    moment += shifts.RECALL_S * 2
+    assert shift.stalled
+    shift.take()
+    moment += shifts.RECALL_S * 2
+    assert not shift.stalled, "it has nothing to give back"
 
 
 def test_unknown_and_slow_batches_get_shifts_of_one() -> None:
