@@ -279,7 +279,7 @@ def list_results(batch_id: str) -> Response:
     if chosen == "json":
         page = _job_page(batch_id, None)
         return _page([result_view(page.batch, job) for job in page.jobs], page.end)
-    pages = operations().jobs.pages(operations().batches.show(batch_id).id)
+    pages = operations().jobs.results(operations().batches.show(batch_id).id)
     lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
     return streamed(lines, FORMATS[chosen])
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any, AnyStr
 
+import orjson
 from flask import Response
 from sqlalchemy import Row
 
@@ -236,8 +237,9 @@ def result_view(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
 def result_line(batch: Row[Any], job: Row[Any]) -> str:
     """The same as JSON text, the result spliced in as it is stored: reading a large one only to
     write it again would cost more than all the rest of an export."""
-    head = dumps(_result_head(batch, job)).removesuffix("}")
-    return f'{head},"error":{job.error or "null"},"result":{job.result or "null"}}}'
+    return (
+        f'{_head_text(batch, job)},"error":{job.error or "null"},"result":{job.result or "null"}}}'
+    )
 
 
 def end_line(batch: Row[Any]) -> str:
@@ -248,7 +250,7 @@ def end_line(batch: Row[Any]) -> str:
 
 def ended_job(batch: Row[Any], job: Row[Any]) -> str:
     """A job's line of the results, with a link to the result in its place."""
-    head = dumps(_result_head(batch, job)).removesuffix("}")
+    head = _head_text(batch, job)
     links = dumps({"result": f"/v1/jobs/{job_id(batch, job)}/result"})
     return f'{head},"error":{job.error or "null"},"links":{links}}}'
 
@@ -262,6 +264,11 @@ def _result_head(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
         "type": job.type,
         "status": job_status(job),
     }
+
+
+def _head_text(batch: Row[Any], job: Row[Any]) -> str:
+    """As JSON, but for the bracket at its end."""
+    return one_line(orjson.dumps(_result_head(batch, job)).decode()).removesuffix("}")
 
 
 def _wait_reason(batch: Row[Any], job: Row[Any]) -> str | None:

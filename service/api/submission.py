@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -163,7 +164,7 @@ class Inspector:
             return None
         return JobSpec(
             job.type,
-            json.dumps(job.params, ensure_ascii=False, separators=(",", ":")),
+            _text_of(job.params),
             job.custom_id,
             job.timeout_s or self._defaults.timeout_s,
             job.max_attempts or self._defaults.max_attempts or 1,
@@ -207,6 +208,14 @@ class Inspector:
         found = job_type.check_params(params) if params else []
         self._flaws.extend(pointer, found)
         return job_type.host(params) if params and not found else None
+
+
+def _text_of(params: dict[str, Any]) -> str:
+    """As JSON."""
+    try:
+        return orjson.dumps(params).decode()
+    except TypeError:  # JSON knows numbers and characters that orjson does not
+        return json.dumps(params, ensure_ascii=False, separators=(",", ":"))
 
 
 def _has_more_values(value: Any, most: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
@@ -44,11 +44,18 @@ class Jobs(UseCase):
     def pages(self, batch_id: str) -> Iterator[JobPage]:
         """Every job in submission order. Each page is a snapshot of its own: a slow reader
         of a huge batch must not hold back the WAL's checkpoint."""
-        after: int | None = -1
-        while after is not None:
-            page = self.page(batch_id, after=after)
-            yield page
-            after = page.end
+        return _all(lambda after: self.page(batch_id, after=after))
+
+    def results(self, batch_id: str) -> Iterator[JobPage]:
+        """As ``pages``, with only what a line of the results tells of a job."""
+
+        def read(after: int) -> JobPage:
+            with self._store.snapshot() as connection:
+                batch = self._find(connection, batch_id)
+                jobs, end = pages.results_page(connection, batch.key, after=after, limit=PAGE)
+            return JobPage(batch, jobs, {}, None if end is None else index_of(end))
+
+        return _all(read)
 
     def show(self, batch_id: str, index: int) -> JobPage:
         """One job, as a page."""
@@ -65,3 +72,11 @@ class Jobs(UseCase):
         self._store.cancel_job(job.key, batch_of(job.key))
         self._parts.engine.cancel([job.key])
         return self.show(batch_id, index)
+
+
+def _all(page_behind: Callable[[int], JobPage]) -> Iterator[JobPage]:
+    after: int | None = -1
+    while after is not None:
+        page = page_behind(after)
+        yield page
+        after = page.end

@@ -10,8 +10,10 @@ What is SQLite's own here is the rendering of ``Rows`` and ``field``; PostgreSQL
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import BindParameter, ColumnElement, bindparam, func, literal_column
 
 ROWS: BindParameter[str] = bindparam("rows")
@@ -28,6 +30,11 @@ def field(position: int) -> ColumnElement[Any]:
 def fields(*names: str) -> dict[str, ColumnElement[Any]]:
     """Values by name, in the order in which each row has them."""
     return {name: field(position) for position, name in enumerate(names)}
+
+
+def rows_of(values: Sequence[Any]) -> str:
+    """What a statement takes as its rows."""
+    return orjson.dumps(values).decode()
 
 
 def as_json_rows(*columns: ColumnElement[Any]) -> ColumnElement[str]:

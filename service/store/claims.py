@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import orjson
 
 from service.model import (
     Capacity,
@@ -16,6 +17,7 @@ from service.model import (
     Shift,
     job_key,
 )
+from service.store.bulk import rows_of
 from service.store.hosts import Parking
 from service.store.ledger import Entry
 from service.store.schema import SUSPECT_CRASHES
@@ -135,7 +137,7 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) ->
     rows = _admitted(tx, entry, binds)
     if not rows:
         return []
-    keys = json.dumps([key for key, *_ in rows])
+    keys = rows_of([key for key, *_ in rows])
     # in a shift of several all but one only wait for the thread: they are not live
     live = len(rows) <= places
     claimed_ms = tx.now_ms if live else None
@@ -157,7 +159,7 @@ def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]
     admitted: list[Any] = []
     most, look = binds["most"], binds["most"]
     for _ in range(MOST_LOOKS):
-        rows: list[Any] = json.loads(
+        rows: list[Any] = orjson.loads(
             tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look}).fetchone()[0]
         )
         parked = []
@@ -170,7 +172,7 @@ def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]
             else:
                 parked.append((row[0], *parking))
         if parked:
-            tx.sql.park_jobs.run(tx.cursor, {"rows": json.dumps(parked)})
+            tx.sql.park_jobs.run(tx.cursor, {"rows": rows_of(parked)})
             entry.waiting += len(parked)
             tx.parked += len(parked)
         if len(admitted) == most or len(rows) < look:

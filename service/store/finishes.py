@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import insert, null, select, update
 
 from service.model import ConsoleText, EndedJob, Ending, JobState, Outcome, batch_of
+from service.store.bulk import rows_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
 from service.store.statements import CONSOLE_ROW, FINISH_ROW
@@ -53,7 +53,7 @@ def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
             rows.append([place, key, entry.console_bytes, text])
         entry.console_bytes += len(text) if text.isascii() else len(text.encode())
     if rows:
-        tx.sql.insert_console.run(tx.cursor, {"rows": json.dumps(rows, ensure_ascii=False)})
+        tx.sql.insert_console.run(tx.cursor, {"rows": rows_of(rows)})
 
 
 def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
@@ -100,8 +100,7 @@ def _run_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) ->
         names = [f"its_{name}" for name in FINISH_ROW]
         binds = [{**dict(zip(names, row, strict=True)), "me": node} for row in rows]
         return int(tx.sql.finish_large_jobs.run_many(tx.cursor, binds).rowcount)
-    text = json.dumps(rows, ensure_ascii=False)
-    return int(tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": text}).rowcount)
+    return int(tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": rows_of(rows)}).rowcount)
 
 
 def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:

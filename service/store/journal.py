@@ -32,7 +32,7 @@ OUTCOME_DELAY_S = 0.002
 """So may an outcome, for which nobody waits; what somebody waits for takes all along at once.
 A thread that is free has its next jobs claimed, so under load both go into one transaction."""
 
-COMPANY_DELAY_S = 0.01
+COMPANY_DELAY_S = 0.02
 """So long may one that is not its batch's last: the next are on their way."""
 
 MOST_BYTES = 16 << 20

@@ -59,6 +59,7 @@ _HEAD = (
     jobs.c.finish_key,
     jobs.c.error,
 )
+_LINE = (*_HEAD, jobs.c.result)
 
 
 class Page(NamedTuple):
@@ -79,6 +80,13 @@ def jobs_page(
     if status == "succeeded":
         return _succeeded(connection, first, last, limit)
     return _page(connection, _of_status(status, first, last), limit, _job_bytes, most=PAGE_BYTES)
+
+
+def results_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
+    """As ``jobs_page`` of all, with what a line of the results tells of them."""
+    first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
+    chosen = select(*_LINE).where(jobs.c.key.between(first, last)).order_by(jobs.c.key)
+    return _page(connection, chosen, limit, _line_bytes, most=PAGE_BYTES)
 
 
 def timeline_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
@@ -118,11 +126,13 @@ def finished_page(
     The page's ``end`` is a seq.
     """
     low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
-    columns = [*_HEAD, jobs.c.result] if results else _HEAD
-    chosen = select(*columns).where(
-        text(FINISHED), jobs.c.finish_key.between(low + after + 1, high)
+    columns, weigh = (_LINE, _line_bytes) if results else (_HEAD, _head_bytes)
+    chosen = (
+        select(*columns)
+        .where(text(FINISHED), jobs.c.finish_key.between(low + after + 1, high))
+        .order_by(jobs.c.finish_key)
     )
-    page = _page(connection, chosen.order_by(jobs.c.finish_key), limit, _end_bytes, most=PAGE_BYTES)
+    page = _page(connection, chosen, limit, weigh, most=PAGE_BYTES)
     return page._replace(end=page.rows[-1].finish_key - low) if page.end is not None else page
 
 
@@ -202,8 +212,12 @@ def _job_bytes(job: Row[Any]) -> int:
     return weight
 
 
-def _end_bytes(job: Row[Any]) -> int:
-    return len(job.error or "") + len(job._mapping.get("result") or "")
+def _head_bytes(job: Row[Any]) -> int:
+    return len(job.error or "")
+
+
+def _line_bytes(job: Row[Any]) -> int:
+    return len(job.error or "") + len(job.result or "")
 
 
 def _text_bytes(piece: Row[Any]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from sqlalchemy import Connection
 
 from service.clock import Clock
 from service.model import EndedBatch, EndedJob, batch_of
+from service.store.bulk import rows_of
 from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
 from service.store.statements import Statements
@@ -57,7 +57,7 @@ class Transaction:
     def wake(self, keys: list[int]) -> None:
         """Waiting jobs may be claimed from now on."""
         if keys:
-            self.sql.wake_jobs.run(self.cursor, {"rows": json.dumps(keys)})
+            self.sql.wake_jobs.run(self.cursor, {"rows": rows_of(keys)})
         for batch_key, count in Counter(map(batch_of, keys)).items():
             entry = self.ledger.batch(batch_key)
             if entry:
