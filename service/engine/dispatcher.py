@@ -164,7 +164,7 @@ class Dispatcher:
         while any(capacity := self._capacity()):
             # read once: what is claimed under a key must be finished under it
             node = self.node
-            claim = self._store.claim(capacity, node, self._pace.lengths())
+            claim = self._store.claim(capacity, node, self._pace.length)
             for shift in claim.shifts:
                 self._submit(shift, node)
             if claim.more:

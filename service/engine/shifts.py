@@ -83,8 +83,8 @@ class Pace:
                 self._seconds.clear()
             self._seconds[batch_key] = max(seconds, 0.9 * before + 0.1 * seconds)
 
-    def lengths(self) -> dict[int, int]:
-        """How many jobs a shift may hold, by batch key; one for the batches that are missing."""
+    def length(self, batch_key: int) -> int:
+        """How many jobs of the batch a shift may hold."""
         with self._lock:
-            quick = {key: s for key, s in self._seconds.items() if s <= QUICK_S}
-        return {key: min(LONGEST, int(SHIFT_S / max(s, 1e-6))) for key, s in quick.items()}
+            seconds = self._seconds.get(batch_key, QUICK_S * 2)
+        return 1 if seconds > QUICK_S else min(LONGEST, int(SHIFT_S / max(seconds, 1e-6)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -33,6 +33,16 @@ MOST_LOOKS = 8
 so many times so many. What it passed is parked, so the next claim begins behind it."""
 
 
+Length = Callable[[int], int]
+"""How many jobs a shift holds, by its batch's key."""
+
+
+def one_job(batch_key: int) -> int:
+    """For shifts of one job each."""
+    del batch_key
+    return 1
+
+
 class Claim(NamedTuple):
     """What a claim got. ``more``: it met jobs whose host is busy, and may not have looked
     behind all of them; ask again."""
@@ -50,10 +60,10 @@ class Turn(NamedTuple):
     priority: int
 
 
-def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[int, int]) -> Claim:
+def claim(tx: Transaction, capacity: Capacity, *, node: int, length: Length = one_job) -> Claim:
     """Make queued jobs running, owned by ``node``: up to ``capacity`` shifts of them.
 
-    A shift holds one job, or as many as ``lengths`` says for the batch's key.
+    A shift holds as many jobs as ``length`` says.
 
     Higher priority goes first. Among equals the capacity is dealt out a job at a time, the
     batch that has waited longest for its turn first, so a small batch need not wait for the
@@ -68,7 +78,7 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[in
         while turns and places:
             hungry = []
             for turn, share in _deal(turns, places):
-                got = _shifts_of(tx, turn, share, node, lengths)
+                got = _shifts_of(tx, turn, share, node, length)
                 shifts += got
                 places -= len(got)
                 room = turn.room - sum(len(shift.jobs) for shift in got)
@@ -78,10 +88,8 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, lengths: Mapping[in
     return Claim(shifts, more=tx.parked > parked_before)
 
 
-def _shifts_of(
-    tx: Transaction, turn: Turn, places: int, node: int, lengths: Mapping[int, int]
-) -> list[Shift]:
-    most = min(turn.room, places * lengths.get(turn.batch.key, 1))
+def _shifts_of(tx: Transaction, turn: Turn, places: int, node: int, length: Length) -> list[Shift]:
+    most = min(turn.room, places * length(turn.batch.key))
     jobs = _claim_of(tx, turn, most, places, node)
     return [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -196,12 +196,10 @@ class Store:
 
     # --- running --------------------------------------------------------------------------
 
-    def claim(
-        self, capacity: Capacity, node: int, lengths: Mapping[int, int] | None = None
-    ) -> Claim:
-        """Claim up to ``capacity`` shifts, of the lengths given by batch key (else of one job)."""
+    def claim(self, capacity: Capacity, node: int, length: claims.Length = claims.one_job) -> Claim:
+        """Claim up to ``capacity`` shifts, each of the ``length`` of its batch."""
         return self.journal.write(
-            partial(claims.claim, capacity=capacity, node=node, lengths=lengths or {})
+            partial(claims.claim, capacity=capacity, node=node, length=length)
         )
 
     def suspect_waits(self) -> bool:

@@ -223,8 +223,7 @@ class Model(RuleBasedStateMachine):
         self.holders = {one.job.key: one for one in held if one.node in self.nodes}
 
     def claim_some(self, capacity: Capacity, length: int, node: int) -> None:
-        lengths = {batch.key: length for batch in self.promised}
-        shifts = self.store.claim(capacity, node, lengths).shifts
+        shifts = self.store.claim(capacity, node, lambda _: length).shifts
         assert node in self.nodes or not shifts
         for shift in shifts:
             assert not self.row_of(shift.batch.key).cancel_requested

@@ -130,7 +130,7 @@ class Work(Model):
                 tx, [*self.nodes], max_crashes=2, silent_before_s=None
             ),
             "claim": lambda tx: [
-                claims.claim(tx, Capacity(9, 9, 9), node=one, lengths={}) for one in self.nodes
+                claims.claim(tx, Capacity(9, 9, 9), node=one) for one in self.nodes
             ],
             "expire": upkeep.expire_piece,
         }
