@@ -52,10 +52,13 @@ def silent(connection: Connection, *, boot_id: str, before_s: float) -> list[int
     return list(connection.execute(statement).scalars())
 
 
+_OWNERS = select(jobs.c.owner).where(text(RUNNING)).distinct()
+_OWNERLESS = _OWNERS.except_(select(nodes.c.key))
+
+
 def ownerless(connection: Connection) -> list[int]:
     """Owners of running jobs that are no node any more. There should be none."""
-    owners = select(jobs.c.owner).where(text(RUNNING)).distinct()
-    return list(connection.execute(owners.except_(select(nodes.c.key))).scalars())
+    return list(connection.execute(_OWNERLESS).scalars())
 
 
 def rescue(

@@ -7,6 +7,7 @@ job that only stood beside the culprit, or whose process was killed by someone, 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, null, or_, select, text, update
@@ -36,7 +37,7 @@ LOOK = 10
 
 def any_waits(connection: Connection) -> bool:
     """Whether there is a suspect that may run now, but for its host."""
-    return connection.execute(claimable().limit(1)).first() is not None
+    return connection.execute(_first()).first() is not None
 
 
 def claim_suspect(tx: Transaction, *, node: int) -> ClaimedJob | None:
@@ -61,6 +62,11 @@ def move_out(tx: Transaction, *, node: int) -> None:
     tx.settle()
     statement = update(batches).where(text(AT_HOME), batches.c.home == node)
     tx.connection.execute(statement.values(home=null()))
+
+
+@cache  # an idle service asks again and again, and to build it takes longer than to answer
+def _first() -> Select[Any]:
+    return claimable().limit(1)
 
 
 def claimable() -> Select[Any]:
