@@ -69,7 +69,8 @@ class Service:
         metrics: Metrics | None = None,
     ) -> None:
         self.settings = settings
-        readers = settings.page_readers or shared_cores(settings.workers)
+        # two: while one is handed its next page, the other has a core's work
+        readers = settings.page_readers or 2 * shared_cores(settings.workers)
         self._workshop = Workshop(settings, job_types or [], readers=readers)
         catalogue = self._workshop.catalogue
         self.metrics = metrics or Metrics()

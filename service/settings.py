@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     )
     fetch_ca_file: str = Field("", description="PEM bundle to trust instead of certifi's")
     page_readers: int = Field(
-        0, ge=0, le=64, description="processes of each worker that read pages; 0: one for each core"
+        0, ge=0, le=64, description="processes of each worker that read pages; 0: two for each core"
     )
     fetch_contact: str = Field("", description="operator's contact, put in the User-Agent")
 

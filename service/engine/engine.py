@@ -64,8 +64,9 @@ class Engine:
         self._settings = settings
         self._metrics = metrics
         self._sequential = SequentialExecutor(settings.dedicated_limit)
+        self._pool = PoolExecutor(settings.pool_size)
         self._executors: dict[Executor, JobExecutor] = {
-            Executor.POOL: PoolExecutor(settings.pool_size),
+            Executor.POOL: self._pool,
             Executor.DEDICATED: DedicatedExecutor(settings.dedicated_limit),
             Executor.SEQUENTIAL: self._sequential,
         }
@@ -167,10 +168,11 @@ class Engine:
 
     def threads(self) -> ThreadState:
         live = self._registry.snapshot()
-        busy = {one.place for one in live if one.begun and not one.lost}
+        # the jobs of a shift share a place: one of them is on its thread
+        taken = {one.place for one in live if not one.lost}
         lost = {one.place for one in live if one.lost}
-        pool = self._executors[Executor.POOL]
-        return ThreadState(busy=len(busy), idle=pool.free, not_returned=len(lost))
+        busy = max(0, len(taken) - self._pool.ahead)
+        return ThreadState(busy=busy, idle=self._pool.free, not_returned=len(lost))
 
     @property
     def exhausted(self) -> bool:

@@ -84,6 +84,11 @@ class PoolExecutor:
         return len(self._places)
 
     @property
+    def ahead(self) -> int:
+        """Shifts that wait for a thread."""
+        return len(self._ahead)
+
+    @property
     def room(self) -> int:
         since = monotonic() - SOON_S
         with self._lock:

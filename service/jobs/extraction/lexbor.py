@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode, SelectolaxError
 
 from service.jobs.extraction.document import BLOCKS, CODE
 
@@ -20,7 +20,10 @@ class LexborDocument:
     """The page by lexbor: a browser's reading of it, at a fiftieth of Beautiful Soup's time."""
 
     def __init__(self, html: str) -> None:
-        self._page = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
+        try:
+            self._page = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
+        except SelectolaxError:  # it takes any page, and says so when it gets no memory
+            raise MemoryError from None
         self._has_code = True
         self._rare: dict[str, list[LexborNode]] = {}
 
