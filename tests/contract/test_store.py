@@ -348,7 +348,7 @@ def test_a_sequential_batch_runs_one_job_at_a_time(kit: Kit) -> None:
 
 def test_a_shift_holds_as_many_jobs_as_asked_for(kit: Kit) -> None:
     key = kit.submit(10)
-    shifts = kit.store.claim(Capacity(2, 0, 0), kit.node, {key: 3}).shifts
+    shifts = kit.store.claim(Capacity(2, 0, 0), kit.node, lambda _: 3).shifts
     assert [len(shift.jobs) for shift in shifts] == [3, 3]
     assert kit.batch(key).running == 6
 
@@ -907,7 +907,9 @@ def live(kit: Kit, key: int) -> tuple[int, int]:
 
 def test_jobs_with_a_thread_each_are_live_and_those_that_share_a_shift_are_not(kit: Kit) -> None:
     alone, shared = kit.submit(2), kit.submit(6)
-    shifts = kit.store.claim(Capacity(4, 0, 0), kit.node, {shared: 3}).shifts
+    shifts = kit.store.claim(
+        Capacity(4, 0, 0), kit.node, lambda batch: 3 if batch == shared else 1
+    ).shifts
     claimed = [job for shift in shifts for job in shift.jobs]
     first = next(job for job in claimed if job.batch.key == alone)
     assert live(kit, alone) == (2, 2 * first.claimed_ms)

@@ -66,10 +66,12 @@ def test_what_is_cancelled_before_it_began_is_counted_without_a_time(
 ) -> None:
     api = Api(make_service(pool_size=1).app.test_client())
     path = api.submit(*[job(count=1, delay_s=30)] * 5)
-    api.until(path, "running")
+    api.until(path, "running")  # it is claimed then, and on its way to a thread
+    eventually(
+        lambda: value(scrape(api.client), "jobspool_threads", state="busy") == 1, "it has a thread"
+    )
     values = scrape(api.client)
     assert value(values, "jobspool_queue_depth") == 4
-    assert value(values, "jobspool_threads", state="busy") == 1
     assert value(values, "jobspool_threads", state="idle") == 0
     api.client.post(f"{path}/cancel")
     api.ended(path)
