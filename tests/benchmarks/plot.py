@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
+matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: a tenth of the bytes
 from matplotlib import pyplot
 
 OURS, PEER = "#2563eb", "#9ca3af"
