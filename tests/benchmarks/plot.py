@@ -15,8 +15,9 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text: a tenth of the bytes
 from matplotlib import pyplot
+
+pyplot.rcParams["svg.fonttype"] = "none"  # text stays text: half of the bytes
 
 OURS, PEER = "#2563eb", "#9ca3af"
 INCHES_A_BAR = 0.36
