@@ -169,10 +169,9 @@ class Engine:
     def threads(self) -> ThreadState:
         live = self._registry.snapshot()
         # the jobs of a shift share a place: one of them is on its thread
-        taken = {one.place for one in live if not one.lost}
+        busy = {one.place for one in live if not one.lost} - self._pool.waiting
         lost = {one.place for one in live if one.lost}
-        busy = max(0, len(taken) - self._pool.ahead)
-        return ThreadState(busy=busy, idle=self._pool.free, not_returned=len(lost))
+        return ThreadState(busy=len(busy), idle=self._pool.free, not_returned=len(lost))
 
     @property
     def exhausted(self) -> bool:

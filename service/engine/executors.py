@@ -84,9 +84,10 @@ class PoolExecutor:
         return len(self._places)
 
     @property
-    def ahead(self) -> int:
-        """Shifts that wait for a thread."""
-        return len(self._ahead)
+    def waiting(self) -> set[Place]:
+        """The places of shifts that wait for a thread."""
+        with self._lock:
+            return {place for place, _ in self._ahead}
 
     @property
     def room(self) -> int:

@@ -34,6 +34,19 @@ def place(batch: int, index: int = 0) -> Place:
     return Place(Shift(claimed, [job]))
 
 
+def end_quickly(pool: PoolExecutor, shifts: int) -> None:
+    for n in range(shifts):
+        one = place(n)
+        pool.submit(one, lambda: None).result(5)
+        pool.give_back(one)
+
+
+@pytest.fixture
+def all_is_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has ended counts as having ended lately."""
+    monkeypatch.setattr(executors, "SOON_S", 60)
+
+
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest) -> Iterator[JobExecutor]:
     made = EXECUTORS[request.param]()
@@ -102,16 +115,11 @@ def test_a_pool_replaces_no_more_threads_than_it_has_places() -> None:
     pool.shutdown()
 
 
-def test_a_pool_whose_threads_come_free_quickly_takes_as_many_shifts_ahead(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(executors, "SOON_S", 60)
+@pytest.mark.usefixtures("all_is_soon")
+def test_a_pool_whose_threads_come_free_quickly_takes_as_many_shifts_ahead() -> None:
     pool, release = PoolExecutor(2), Event()
     assert pool.room == 2, "nothing has ended yet: nothing shows that a place is soon free"
-    for n in range(2):
-        one = place(n)
-        pool.submit(one, lambda: None).result(5)
-        pool.give_back(one)
+    end_quickly(pool, 2)
     assert pool.room == 4
     ran: list[int] = []
 
@@ -130,15 +138,10 @@ def test_a_pool_whose_threads_come_free_quickly_takes_as_many_shifts_ahead(
     pool.shutdown()
 
 
-def test_a_pool_asks_for_the_next_shifts_when_half_of_those_ahead_have_begun(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(executors, "SOON_S", 60)
+@pytest.mark.usefixtures("all_is_soon")
+def test_a_pool_asks_for_the_next_shifts_when_half_of_those_ahead_have_begun() -> None:
     pool, release = PoolExecutor(4), Event()
-    for n in range(4):
-        one = place(n)
-        pool.submit(one, lambda: None).result(5)
-        pool.give_back(one)
+    end_quickly(pool, 4)
     first, *others = map(place, range(10, 18))
     pool.submit(first, lambda: None).result(5)
     for one in others:
@@ -153,31 +156,27 @@ def test_a_pool_asks_for_the_next_shifts_when_half_of_those_ahead_have_begun(
     pool.shutdown()
 
 
-def test_what_waits_ahead_gets_the_spare_of_a_thread_that_overstays(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(executors, "SOON_S", 60)
+@pytest.mark.usefixtures("all_is_soon")
+def test_what_waits_ahead_gets_the_spare_of_a_thread_that_overstays() -> None:
     pool, release = PoolExecutor(1), Event()
-    quick, stuck, ahead = place(1), place(2), place(3)
-    pool.submit(quick, lambda: None).result(5)
-    pool.give_back(quick)
+    end_quickly(pool, 1)
+    stuck, ahead = place(2), place(3)
     pool.submit(stuck, lambda: release.wait(60) and None)
     waiting = pool.submit(ahead, lambda: None)
     assert not waiting.done()
+    assert pool.waiting == {ahead}
     pool.replace(stuck)
+    assert pool.waiting == set()
     waiting.result(5)
     release.set()
     pool.shutdown()
 
 
-def test_a_pool_that_is_shut_down_starts_nothing_that_waits_ahead(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(executors, "SOON_S", 60)
+@pytest.mark.usefixtures("all_is_soon")
+def test_a_pool_that_is_shut_down_starts_nothing_that_waits_ahead() -> None:
     pool, begun, release = PoolExecutor(1), Event(), Event()
-    quick, last, ahead = place(1), place(2), place(3)
-    pool.submit(quick, lambda: None).result(5)
-    pool.give_back(quick)
+    end_quickly(pool, 1)
+    last, ahead = place(2), place(3)
     running = pool.submit(last, lambda: begun.set() or (release.wait(60) and None))
     begun.wait(60)
     waiting = pool.submit(ahead, lambda: None)
