@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 PROCESSES = 8
 CLIENTS = 8
-EACH = 6
+EACH = 18
 
 
 def test_eight_processes_write_one_file_and_no_client_hears_of_a_lock(
@@ -44,7 +44,6 @@ def test_eight_processes_write_one_file_and_no_client_hears_of_a_lock(
     eventually(lambda: all(batch["outcome"] for batch in all_batches(server)), "all have ended")
     log = server.log.read_text()
     assert "locked" not in log
-    # commits are few and short: it is enough that some process met another
-    assert BUSY in log, "they did not get in each other's way"
+    assert log.count(BUSY) >= PROCESSES / 2, "they did not get in each other's way"
     server.terminate()
     assert flaws_of_file(database_of(server)) == []
