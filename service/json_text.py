@@ -1,9 +1,12 @@
-"""What is asked of JSON texts: that they do not nest too deep, and stand on one line."""
+"""JSON texts: how they are written fast, that they do not nest too deep and stand on one line."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 MAX_DEPTH = 64
 """Levels of nesting that are taken from clients and from job types."""
@@ -13,6 +16,14 @@ _LINE_ENDS: Final = ("\u0085", "\u2028", "\u2029")
 
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+
+
+def compact(value: Any) -> str:
+    """What was read from JSON, or is made of the like, as JSON without blanks."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # JSON knows numbers and characters that orjson does not
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def nests_too_deep(text: bytes) -> bool:

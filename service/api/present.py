@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any, AnyStr
 
-import orjson
 from flask import Response
 from sqlalchemy import Row
 
 from service.errors import Allowance, JobspoolError
-from service.json_text import one_line
+from service.json_text import compact, one_line
 from service.model import BATCH_ENDED, ENDED, BatchStatus, JobState, error_json, index_of
 from service.store import queries
 from service.store.quotas import MINUTE_MS
@@ -268,7 +267,7 @@ def _result_head(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
 
 def _head_text(batch: Row[Any], job: Row[Any]) -> str:
     """As JSON, but for the bracket at its end."""
-    return one_line(orjson.dumps(_result_head(batch, job)).decode()).removesuffix("}")
+    return one_line(compact(_result_head(batch, job))).removesuffix("}")
 
 
 def _wait_reason(batch: Row[Any], job: Row[Any]) -> str | None:

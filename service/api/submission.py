@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,6 +19,7 @@ from service.api.flaws import Flaws
 from service.api.present import dumps
 from service.errors import Flaw, Invalid, Malformed, TooLarge
 from service.jobs.catalogue import Catalogue
+from service.json_text import compact
 from service.model import BatchOptions, Executor, JobSpec, PrintLock
 
 MAX_TIMEOUT_S = 86_400
@@ -164,7 +163,7 @@ class Inspector:
             return None
         return JobSpec(
             job.type,
-            _text_of(job.params),
+            compact(job.params),
             job.custom_id,
             job.timeout_s or self._defaults.timeout_s,
             job.max_attempts or self._defaults.max_attempts or 1,
@@ -208,14 +207,6 @@ class Inspector:
         found = job_type.check_params(params) if params else []
         self._flaws.extend(pointer, found)
         return job_type.host(params) if params and not found else None
-
-
-def _text_of(params: dict[str, Any]) -> str:
-    """As JSON."""
-    try:
-        return orjson.dumps(params).decode()
-    except TypeError:  # JSON knows numbers and characters that orjson does not
-        return json.dumps(params, ensure_ascii=False, separators=(",", ":"))
 
 
 def _has_more_values(value: Any, most: int) -> bool:

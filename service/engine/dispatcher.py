@@ -208,9 +208,8 @@ class Dispatcher:
             self._registry.reserve(live)
         except (AlreadyLive, Saturated) as error:
             log.warning("job put off", extra={"job_id": live.job.id, "reason": error.detail})
-            more = self._ensembles.leave(live.job.key)
             later = self._runner.deferred("pool_full", PAUSE_S)
-            self._hand_over(live, self._runner.outcome(live, later), more=more)
+            self._hand_over(live, self._runner.outcome(live, later))
             return False
         return True
 
@@ -245,10 +244,11 @@ class Dispatcher:
     def _end(self, live: LiveJob, outcome: Outcome) -> None:
         # released first: once the outcome is handed over, the job may be claimed again
         self._registry.release(live)
-        self._hand_over(live, outcome, more=self._ensembles.leave(live.job.key))
+        self._hand_over(live, outcome)
 
-    def _hand_over(self, live: LiveJob, outcome: Outcome, *, more: bool) -> None:
-        self._store.finish(live.node, outcome, more=more)
+    def _hand_over(self, live: LiveJob, outcome: Outcome) -> None:
+        others = self._ensembles.leave(live.job.key)
+        self._store.finish(live.node, outcome, more=others)
         if outcome.not_before_ms is not None:
             self.wake_in(self._store.seconds_until(outcome.not_before_ms))
 

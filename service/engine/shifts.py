@@ -8,6 +8,7 @@ them begins within milliseconds. If one turns out long, the others go back to th
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from threading import Lock
 from time import monotonic
 
@@ -86,5 +87,5 @@ class Pace:
     def length(self, batch_key: int) -> int:
         """How many jobs of the batch a shift may hold."""
         with self._lock:
-            seconds = self._seconds.get(batch_key, QUICK_S * 2)
+            seconds = self._seconds.get(batch_key, inf)
         return 1 if seconds > QUICK_S else min(LONGEST, int(SHIFT_S / max(seconds, 1e-6)))
