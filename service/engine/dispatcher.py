@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+from concurrent.futures import Future
+from functools import partial
 from threading import Condition, Lock, Thread
 from time import monotonic
 
+from service.engine.appetite import Appetite
 from service.engine.ensemble import Ensembles
 from service.engine.executors import JobExecutor, Place
 from service.engine.registry import FutureRegistry, LiveJob
@@ -14,6 +18,7 @@ from service.engine.shifts import LiveShift, Pace
 from service.engine.token import StopToken
 from service.errors import AlreadyLive, JobCancelled, Saturated, StoreUnavailable
 from service.model import Capacity, ClaimedJob, Executor, Outcome, Shift
+from service.store.claims import Claim, Wish
 from service.store.database import Watch
 from service.store.store import Store
 
@@ -29,7 +34,11 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """One thread that claims and submits. Job threads only finish, and wake it."""
+    """One thread that wishes for jobs and starts what was claimed; job threads finish, and wake it.
+
+    Wishes go to the journal, whose commits tell of new work themselves: what accepts a batch also
+    claims its first jobs.
+    """
 
     def __init__(
         self,
@@ -46,11 +55,16 @@ class Dispatcher:
         self._registry = registry
         self._ensembles = ensembles
         self._executors = executors
+        self._appetite = Appetite(executors)
         self._job_timeout_s = job_timeout_s
         self.node = 0  # the engine sets it before start, and anew if the node was taken for dead
         self._signal = Condition()
         # executors for which there may be something to claim; any thread adds; guarded by _signal
         self._hungry: set[Executor] = set(Executor)
+        # what was claimed and for which node; the journal adds, the dispatcher takes; as _hungry
+        self._claimed: list[tuple[Claim, int]] = []
+        self._wished: Capacity | None = None  # a wish without an answer yet; guarded by _signal
+        self._refused: BaseException | None = None  # why the last one was; guarded by _signal
         self._stopping = False  # guarded by _signal
         self._due_at: float | None = None  # when a delay runs out (monotonic); guarded by _signal
         self._look_at = 0.0  # the dispatcher's own
@@ -60,6 +74,7 @@ class Dispatcher:
         self._thread: Thread | None = None
 
     def start(self) -> None:
+        self._store.feed(self._wish_along)
         self._thread = Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
 
@@ -82,8 +97,10 @@ class Dispatcher:
 
     def wake(self, executor: Executor | None = None) -> None:
         """There may be work, or (with its name) an executor has room for it."""
+        kinds = {executor} if executor else _EVERY
+        self._appetite.whet(kinds)
         with self._signal:
-            self._hungry |= {executor} if executor else _EVERY
+            self._hungry |= kinds
             self._signal.notify()
 
     def wake_in(self, seconds: float) -> None:
@@ -105,6 +122,7 @@ class Dispatcher:
                 if self._time_to_look() and others.changed():
                     self._hear_of_others()
                 self._wake_due()
+                self._start_claimed()
                 self._fill()
             except StoreUnavailable as error:
                 log.warning("claiming pauses", extra={"reason": error.detail})
@@ -116,11 +134,19 @@ class Dispatcher:
             others.close()
 
     def _wait(self) -> bool:
-        """Sleep until there may be something to do; False when stopping."""
+        """Sleep until there may be something to do; False when stopping and all is started."""
         with self._signal:
-            if not self._hungry and not self._stopping:
+            if not (self._ended or self._claimed or self._refused or self._may_wish):
                 self._signal.wait(self._patience())
-            return not self._stopping
+            return not self._ended
+
+    @property
+    def _ended(self) -> bool:
+        return self._stopping and not self._wished and not self._claimed
+
+    @property
+    def _may_wish(self) -> bool:
+        return bool(self._hungry) and not self._wished
 
     def _patience(self) -> float:
         if self._due_at is None:
@@ -160,25 +186,64 @@ class Dispatcher:
             self.wake_in(seconds)
 
     def _fill(self) -> None:
-        """Claim until there is nothing to claim, or no place free."""
-        while any(capacity := self._capacity()):
-            # read once: what is claimed under a key must be finished under it
-            node = self.node
-            claim = self._store.claim(capacity, node, self._pace.length)
+        """Wish for as many jobs as the executors that may have work have room for."""
+        with self._signal:
+            if self._wished:
+                return  # what has become free since then is wished for together, after the answer
+            hungry, self._hungry = self._hungry, set()
+        if wish := self._wish(hungry):
+            try:
+                self._store.wish(wish)
+            except StoreUnavailable as closing:
+                self._hear(wish.capacity, wish.node, _failed(closing))
+
+    def _wish_along(self, ready: set[Executor]) -> Wish | None:
+        """The journal's thread asks: there are jobs for these."""
+        self._appetite.whet(ready)
+        return self._wish(ready)
+
+    def _wish(self, kinds: Collection[Executor]) -> Wish | None:
+        """One at a time; None if there is no room, or nothing more is to be started."""
+        with self._signal:
+            if self._wished:
+                # that one will see these jobs too, if it is for their executors
+                self._hungry |= {kind for kind in kinds if not getattr(self._wished, kind)}
+            if self._wished or self._stopping:
+                return None
+            self._wished = capacity = self._appetite.ask(kinds)
+        if capacity is None:
+            return None
+        # read once: what is claimed under a key must be finished under it
+        node = self.node
+        return Wish(capacity, node, self._pace.length, partial(self._hear, capacity, node))
+
+    def _hear(self, asked: Capacity, node: int, answer: Future[Claim]) -> None:
+        """On the journal's thread, once it is committed."""
+        error = answer.exception()
+        claim = None if error else answer.result()
+        self._appetite.answered(asked, claim)
+        with self._signal:
+            self._wished = None
+            if claim:
+                self._claimed.append((claim, node))
+            else:
+                self._refused = error
+            self._signal.notify()
+
+    def _start_claimed(self) -> None:
+        with self._signal:
+            claimed, self._claimed = self._claimed, []
+            refused, self._refused = self._refused, None
+        for claim, node in claimed:
             for shift in claim.shifts:
-                self._submit(shift, node)
+                try:
+                    self._submit(shift, node)
+                finally:
+                    self._appetite.begun(shift.batch.executor)
             if claim.more:
                 self.wake()
-
-    def _capacity(self) -> Capacity:
-        """Room in the executors that may have work; each is asked once for a wake."""
-        with self._signal:
-            hungry, self._hungry = self._hungry, set()
-            if self._stopping:
-                hungry = set()
-        return Capacity(
-            **{kind.value: e.room if kind in hungry else 0 for kind, e in self._executors.items()}
-        )
+        if refused:
+            raise refused
 
     def _submit(self, shift: Shift, node: int) -> None:
         """Start a shift. Jobs that can't start go back: claimed, they are this node's to end."""
@@ -256,5 +321,12 @@ class Dispatcher:
         with self._shifts_lock:
             self._shifts.discard(shift)
         shift.executor.give_back(shift.place)
-        if shift.executor.room:
-            self.wake(shift.batch.executor)
+        kind = shift.batch.executor
+        if shift.executor.room and (shift.in_the_way or not self._appetite.sated(kind)):
+            self.wake(kind)
+
+
+def _failed(error: StoreUnavailable) -> Future[Claim]:
+    answer: Future[Claim] = Future()
+    answer.set_exception(error)
+    return answer

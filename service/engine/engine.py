@@ -155,10 +155,6 @@ class Engine:
         self._quarantine.stop(max(0.1, last - monotonic()))
         self._keeper.leave(max(0.1, last - monotonic()))
 
-    def wake(self) -> None:
-        """There is new work in the store."""
-        self._dispatcher.wake()
-
     def cancel(self, keys: Iterable[int] | None = None, *, batch_key: int | None = None) -> None:
         """Tell those jobs that run here to stop. The store has been told already."""
         if batch_key is not None:

@@ -14,6 +14,7 @@ from time import monotonic
 
 from service.engine.executors import JobExecutor, Place
 from service.engine.registry import LiveJob
+from service.model import Executor, PrintLock
 
 QUICK_S = 0.002
 """Jobs that take longer each are not put into shifts."""
@@ -56,6 +57,15 @@ class LiveShift:
                 recalled.append(self._waiting.pop())
             except IndexError:
                 return recalled
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether others may have waited for these jobs to end, not only for their place."""
+        batch = self.batch
+        limited = batch.max_workers or batch.executor is Executor.SEQUENTIAL
+        return bool(
+            limited or batch.lock is PrintLock.JOB or any(one.job.host for one in self.members)
+        )
 
     @property
     def stalled(self) -> bool:

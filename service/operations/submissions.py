@@ -50,7 +50,6 @@ class Submissions(UseCase):
             quotas=Quotas(settings.key_max_queued_jobs, settings.key_batches_per_minute),
             key_hash=key_hash,
         )
-        engine.wake()
         if not sealed.replayed:
             _tell_of(sealed.batch)
         return sealed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import orjson
@@ -49,6 +50,16 @@ class Claim(NamedTuple):
 
     shifts: list[Shift]
     more: bool
+
+
+class Wish(NamedTuple):
+    """A claim that somebody wants made. ``told`` hears how it went once it is committed, or can't
+    be, on the journal's thread: in the order of the commits, and before the next one begins."""
+
+    capacity: Capacity
+    node: int
+    length: Length
+    told: Callable[[Future[Claim]], None]
 
 
 class Turn(NamedTuple):

@@ -15,7 +15,15 @@ from sqlalchemy.exc import DatabaseError
 
 from service.clock import Clock
 from service.errors import StoreUnavailable
-from service.model import Committed, ConsoleText, EndedBatch, Ending, Outcome, error_json
+from service.model import (
+    Committed,
+    ConsoleText,
+    EndedBatch,
+    Ending,
+    Executor,
+    Outcome,
+    error_json,
+)
 from service.store.database import Database, is_fault
 from service.store.finishes import finish, write_console
 from service.store.hosts import HostRules
@@ -45,11 +53,23 @@ log = logging.getLogger(__name__)
 
 
 class Pending:
-    """A write that someone waits for. Its verdict is told only after the commit."""
+    """A write that someone waits for. Its verdict is told only after the commit.
 
-    def __init__(self, write: Write[Any]) -> None:
+    ``last``: it wants to see what the others of its transaction have written.
+    """
+
+    def __init__(
+        self,
+        write: Write[Any],
+        *,
+        last: bool = False,
+        told: Callable[[Future[Any]], None] | None = None,
+    ) -> None:
         self._write = write
+        self.last = last
         self.answer: Future[Any] = Future()
+        if told:
+            self.answer.add_done_callback(told)
         self._value: Any = None
         self._error: Exception | None = None
 
@@ -106,6 +126,8 @@ class Journal:
         self._rules = rules
         self._on_commit = on_commit
         self._measure = measure
+        # asked, on the journal's thread, what else goes into a transaction that leaves jobs ready
+        self.along: Callable[[set[Executor]], Pending | None] = lambda _: None
         self._wake = Condition()
         # all below: any thread adds, the journal's thread takes; guarded by _wake
         self._texts: list[ConsoleText] = []
@@ -158,7 +180,9 @@ class Journal:
 
     def submit(self, write: Write[T]) -> Future[T]:
         """As ``write``, without waiting."""
-        pending = Pending(write)
+        return self.enqueue(Pending(write))
+
+    def enqueue(self, pending: Pending) -> Future[Any]:
         with self._wake:
             if self._stopping:
                 raise StoreUnavailable("the store is closing")
@@ -256,7 +280,8 @@ class Journal:
             return work
 
     def _take(self) -> Work:
-        work = Work(self._texts, _some(self._outcomes), self._writes)
+        writes = sorted(self._writes, key=lambda pending: pending.last)
+        work = Work(self._texts, _some(self._outcomes), writes)
         del self._outcomes[: len(work.outcomes)]
         self._texts, self._writes = [], []
         return work
@@ -287,6 +312,9 @@ class Journal:
             for pending in work.writes:
                 pending.apply(tx)
             tx.settle()
+            if tx.ready and (more := self.along(tx.ready)):
+                work.writes.append(more)
+                more.apply(tx)
         ended = list(tx.ended_batches.values())
         return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun, tx.touched)
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Dialect
 
-from service.model import BATCH_ENDED, BatchStatus, EndedBatch, JobState
+from service.model import BATCH_ENDED, BatchStatus, EndedBatch, Executor, JobState
 from service.store.keys import NO_OWNER
 from service.store.prepared import Prepared
 from service.store.schema import batches, gauges, keys
@@ -26,6 +26,7 @@ class Entry:
     key: int
     id: str
     owner: int
+    executor: str
     status: str
     outcome: str | None
     cancel_requested: int
@@ -66,7 +67,7 @@ class Entry:
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
-_FIXED = {"key", "id", "owner", "ttl_s", "total"}
+_FIXED = {"key", "id", "owner", "executor", "ttl_s", "total"}
 
 
 class LedgerStatements:
@@ -121,13 +122,17 @@ class Ledger:
         """The batch's row was changed or removed by other means."""
         self._entries.pop(key, None)
 
-    def settle(self) -> None:
-        """Write every touched batch back, its status following from its counts."""
+    def settle(self) -> set[Executor]:
+        """Write every touched batch back, its status following from its counts. Returns the
+        executors for which they have jobs that are ready to run."""
         changes: Counter[int] = Counter()
+        ready: set[Executor] = set()
         for entry in self._entries.values():
             if entry is None:
                 continue
             self._conclude(entry)
+            if entry.queued > entry.waiting and entry.status != BatchStatus.STAGING:
+                ready.add(Executor(entry.executor))
             changes[entry.owner] += entry.queued - self._queued_before[entry.key]
             self.touched.add(entry.id)
             binds = {name: getattr(entry, name) for name in _COLUMNS}
@@ -135,6 +140,7 @@ class Ledger:
         for owner, change in changes.items():
             self.count_queued(change, owner)
         self._entries.clear()
+        return ready
 
     def count_queued(self, change: int, owner: int) -> None:
         """So many jobs more (or, negative, fewer) are queued: in all, and of this owner."""

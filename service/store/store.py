@@ -20,6 +20,7 @@ from service.model import (
     ClaimedJob,
     Committed,
     ConsoleText,
+    Executor,
     JobSpec,
     Outcome,
     Quotas,
@@ -27,10 +28,10 @@ from service.model import (
 from service.store import beginnings, cancels, claims, nodes, queries, submits, suspects, upkeep
 from service.store.beginnings import Beginning
 from service.store.cancels import Cancelled
-from service.store.claims import Claim
+from service.store.claims import Claim, Wish
 from service.store.database import Database, Watch
 from service.store.hosts import HostRules
-from service.store.journal import Journal
+from service.store.journal import Journal, Pending
 from service.store.keys import NO_OWNER, Found, KeyLookup
 from service.store.nodes import Rescued
 from service.store.statements import Statements
@@ -202,6 +203,20 @@ class Store:
             partial(claims.claim, capacity=capacity, node=node, length=length)
         )
 
+    def wish(self, wish: Wish) -> None:
+        """As ``claim``, without waiting, and after all else that goes into the transaction."""
+        self.journal.enqueue(_claiming(wish))
+
+    def feed(self, hungry: Callable[[set[Executor]], Wish | None]) -> None:
+        """From now on ask ``hungry`` at the end of each transaction that leaves jobs ready for some
+        executors, and claim for it in the same one. For whoever runs the jobs of this process."""
+
+        def claim_along(ready: set[Executor]) -> Pending | None:
+            wish = hungry(ready)
+            return wish and _claiming(wish)
+
+        self.journal.along = claim_along
+
     def suspect_waits(self) -> bool:
         """Whether there is a suspect that may run now, but for its host."""
         with self.snapshot() as connection:
@@ -309,3 +324,9 @@ class Store:
 
     def expire_piece(self) -> bool:
         return self.journal.write(upkeep.expire_piece)
+
+
+def _claiming(wish: Wish) -> Pending:
+    capacity, node, length, told = wish
+    write = partial(claims.claim, capacity=capacity, node=node, length=length)
+    return Pending(write, last=True, told=told)

@@ -159,9 +159,11 @@ def seal(
 def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
     row = tx.sql.submits.accept.one(tx.cursor, {"batch": batch_key, "jobs": total})
     # of the row: who had no key may have been adopted while the batch was received
-    owner, *accepted = row
+    owner, *told = row
+    accepted = Accepted(*told)
     tx.ledger.count_queued(total, owner)
-    return Accepted(*accepted)
+    tx.ready.add(Executor(accepted.executor))
+    return accepted
 
 
 def _keep(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.clock import Clock
-from service.model import EndedBatch, EndedJob, batch_of
+from service.model import EndedBatch, EndedJob, Executor, batch_of
 from service.store.bulk import rows_of
 from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
@@ -35,6 +35,7 @@ class Transaction:
         self.ended_batches: dict[str, EndedBatch] = {}
         self.ended_jobs: list[EndedJob] = []
         self.parked = 0  # jobs that were sent to wait for their host
+        self.ready: set[Executor] = set()  # for which batches it touched have jobs to be claimed
         self._rules = rules
         self._open_ledgers()
 
@@ -46,7 +47,7 @@ class Transaction:
         """Write the counters back, so that what follows can query them."""
         for host, places in self.hosts.settle().items():
             self.wake(self.hosts.parked(host, places))
-        self.ledger.settle()
+        self.ready |= self.ledger.settle()
         self.touched |= self.ledger.touched
         self.ended_batches |= self.ledger.ended
 

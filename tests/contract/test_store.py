@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -29,9 +30,11 @@ from service.model import (
     Outcome,
     PrintLock,
     index_of,
+    job_key,
 )
 from service.store import cancels, listing, pages, queries, upkeep
 from service.store.beginnings import Beginning
+from service.store.claims import Claim, Wish, one_job
 from service.store.database import Database
 from service.store.hosts import HostRules
 from service.store.schema import batches
@@ -354,6 +357,77 @@ def test_a_shift_holds_as_many_jobs_as_asked_for(kit: Kit) -> None:
 
 
 # --- finishing ------------------------------------------------------------------------------
+
+
+class Hungry:
+    """Wishes for a place of the pool at each transaction that leaves jobs ready for it."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.asked: list[set[Executor]] = []
+        self.answers: list[Future[Claim]] = []
+        self.kit = kit
+        kit.store.feed(self.wish)
+
+    def wish(self, ready: set[Executor]) -> Wish | None:
+        self.asked.append(ready)
+        capacity = Capacity(pool=1, dedicated=0, sequential=0)
+        return Wish(capacity, self.kit.node, one_job, self.answers.append)
+
+    @property
+    def got(self) -> list[int]:
+        claims = [answer.result() for answer in self.answers]
+        return [job.key for claim in claims for shift in claim.shifts for job in shift.jobs]
+
+
+def test_the_commit_that_accepts_a_batch_also_claims_its_jobs(kit: Kit) -> None:
+    hungry, commits_before = Hungry(kit), len(kit.ended)
+    key = kit.submit(count=2)
+    eventually(lambda: hungry.answers, "the claim is told")
+    kit.settle()
+    assert len(kit.ended) == commits_before + 2, "one for the batch, one to wait for it"
+    assert hungry.asked == [{Executor.POOL}]
+    assert hungry.got == [job_key(key, 0)]
+    assert [job.state for job in kit.jobs(key)] == ["running", "queued"]
+
+
+def test_the_commit_of_an_outcome_claims_the_next_job(kit: Kit) -> None:
+    key = kit.submit(count=2)
+    (first,) = kit.claim(pool=1)
+    hungry = Hungry(kit)
+    kit.finish(first)
+    assert hungry.got == [job_key(key, 1)]
+
+
+def test_nobody_is_asked_where_no_job_is_ready(kit: Kit) -> None:
+    kit.submit()
+    (only,) = kit.claim()
+    hungry = Hungry(kit)
+    kit.finish(only)
+    with pytest.raises(QueueFull):
+        kit.store.submit(BatchOptions(), [SPEC], node=kit.node, ttl_s=60, most_queued=0)
+    assert not hungry.asked
+
+
+def test_a_wish_sees_what_was_handed_over_after_it(kit: Kit) -> None:
+    """In whatever order they come, claims are the last of a transaction."""
+    answers: list[Future[Claim]] = []
+    held, free = Event(), Event()
+
+    def hold(_: object) -> None:
+        held.set()
+        assert free.wait(10)
+
+    holding = kit.store.journal.submit(hold)
+    assert held.wait(10)
+    kit.store.wish(Wish(POOL, kit.node, one_job, answers.append))
+    with ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(kit.submit)
+        eventually(lambda: kit.store.journal.pending == 2, "both wait")
+        free.set()
+        key = submitted.result()
+    holding.result()
+    eventually(lambda: answers, "the claim is told")
+    assert [shift.jobs[0].key for shift in answers[0].result().shifts] == [job_key(key, 0)]
 
 
 def test_a_batch_ends_with_its_last_job(kit: Kit) -> None:

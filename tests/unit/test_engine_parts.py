@@ -8,10 +8,12 @@ import sys
 import threading
 from pathlib import Path
 from time import monotonic
+from typing import Any, cast
 
 import pytest
 
 from service.engine import shifts
+from service.engine.appetite import Appetite
 from service.engine.ensemble import Ensembles
 from service.engine.executors import Place
 from service.engine.liveness import LifeLock, is_dead
@@ -19,7 +21,16 @@ from service.engine.registry import FutureRegistry, LiveJob
 from service.engine.shifts import LONGEST, QUICK_S, LiveShift, Pace
 from service.engine.token import StopToken
 from service.errors import AlreadyLive, JobCancelled, JobHandedBack, JobTimedOut, Saturated
-from service.model import ClaimedBatch, ClaimedJob, Executor, PrintLock, Shift, job_key
+from service.model import (
+    Capacity,
+    ClaimedBatch,
+    ClaimedJob,
+    Executor,
+    PrintLock,
+    Shift,
+    job_key,
+)
+from service.store.claims import Claim
 
 
 def live(index: int = 0) -> LiveJob:
@@ -113,7 +124,7 @@ def test_stop_reaches_only_the_named_jobs() -> None:
         one.token.check()
 
 
-# --- shifts and pace ------------------------------------------------------------------------
+# --- shifts ---------------------------------------------------------------------------------
 
 
 def test_each_job_of_a_shift_is_either_taken_or_recalled() -> None:
@@ -148,6 +159,85 @@ def test_a_shift_is_stalled_if_its_thread_takes_no_job_for_a_while(
     shift.take()
     moment += shifts.RECALL_S * 2
     assert not shift.stalled, "it has nothing to give back"
+
+
+# --- the appetite ---------------------------------------------------------------------------
+
+
+class Places:
+    """An executor of which only the room matters here."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+
+def hungry_for(pool: int) -> tuple[Appetite, Places]:
+    places = Places(pool)
+    executors = {kind: places if kind is Executor.POOL else Places(0) for kind in Executor}
+    return Appetite(cast(Any, executors)), places
+
+
+def claim_of(shifts: int) -> Claim:
+    batch = ClaimedBatch(1, "b", Executor.POOL, PrintLock.LINE, None)
+    return Claim([Shift(batch, [])] * shifts, more=False)
+
+
+def test_a_place_is_asked_for_once_until_its_shift_has_begun() -> None:
+    appetite, places = hungry_for(pool=3)
+    asked = appetite.ask(set(Executor))
+    assert asked == Capacity(pool=3, dedicated=0, sequential=0)
+    assert appetite.ask(set(Executor)) is None
+    appetite.answered(asked, claim_of(2))
+    assert appetite.ask({Executor.POOL}) == Capacity(pool=1, dedicated=0, sequential=0)
+    appetite.answered(Capacity(pool=1, dedicated=0, sequential=0), None)
+    places.room -= 1
+    appetite.begun(Executor.POOL)
+    assert appetite.ask({Executor.POOL}) == Capacity(pool=1, dedicated=0, sequential=0)
+
+
+def test_nothing_is_asked_for_executors_that_are_not_named() -> None:
+    appetite, _ = hungry_for(pool=3)
+    assert appetite.ask({Executor.DEDICATED}) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "sated"),
+    [(claim_of(0), True), (claim_of(2), True), (claim_of(3), False), (None, False)],
+)
+def test_it_is_sated_by_a_claim_that_leaves_places_until_there_is_news(
+    claim: Claim | None, *, sated: bool
+) -> None:
+    appetite, _ = hungry_for(pool=3)
+    asked = appetite.ask({Executor.POOL})
+    assert asked
+    assert not appetite.sated(Executor.POOL)
+    appetite.answered(asked, claim)
+    assert appetite.sated(Executor.POOL) is sated
+    assert not appetite.sated(Executor.DEDICATED), "nothing was asked for it"
+    appetite.whet({Executor.POOL})
+    assert not appetite.sated(Executor.POOL)
+
+
+# --- pace -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("batch", "host", "in_the_way"),
+    [
+        (ClaimedBatch(1, "b", Executor.POOL, PrintLock.LINE, None), None, False),
+        (ClaimedBatch(1, "b", Executor.POOL, PrintLock.LINE, 2), None, True),
+        (ClaimedBatch(1, "b", Executor.POOL, PrintLock.JOB, None), None, True),
+        (ClaimedBatch(1, "b", Executor.SEQUENTIAL, PrintLock.LINE, None), None, True),
+        (ClaimedBatch(1, "b", Executor.POOL, PrintLock.LINE, None), "http://a", True),
+    ],
+)
+def test_others_wait_for_more_than_a_place_where_a_batch_or_a_host_has_a_limit(
+    batch: ClaimedBatch, host: str | None, *, in_the_way: bool
+) -> None:
+    one = live()
+    one.job = one.job._replace(batch=batch, host=host)
+    shift = LiveShift(one.place, cast(Any, Places(1)), [one])
+    assert shift.in_the_way is in_the_way
 
 
 def test_unknown_and_slow_batches_get_shifts_of_one() -> None:
