@@ -17,6 +17,7 @@ from itertools import islice
 from json import JSONEncoder
 from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -137,6 +138,8 @@ def _tell_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     first = {name: event.pop(name, "") for name in ("timestamp", "level", "event")}
     fields = {**first, **dict(islice(event.items(), MOST_FIELDS))}
+    if all(_is_plain(name) and _is_plain(value) for name, value in fields.items()):
+        return _harmless(orjson.dumps(fields).decode())
     for most in LENGTHS:
         line = _encoded({short(str(k), 64): plain(v, _most(k, most)) for k, v in fields.items()})
         if len(line) < LINE_BYTES:
@@ -144,12 +147,25 @@ def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     return _encoded({name: plain(value, LENGTHS[-1]) for name, value in first.items()})
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it can stand in a line as it is, as nearly all does. 2 * MOST_FIELDS of them fit."""
+    if type(value) is str:
+        return len(value) <= 64 and value.isascii()
+    if type(value) is int or type(value) is float:
+        return abs(value) < 1 << 63
+    return value is None or type(value) is bool
+
+
 def _most(name: str, most: int) -> int:
     return most if name == "exception" else min(most, LENGTHS[1])
 
 
 def _encoded(fields: dict[str, Any]) -> str:
-    return _encode(fields).replace("\x7f", "\\u007f")  # the one control character JSON allows
+    return _harmless(_encode(fields))
+
+
+def _harmless(line: str) -> str:
+    return line.replace("\x7f", "\\u007f")  # the one control character JSON allows
 
 
 def plain(value: Any, most: int) -> Any:

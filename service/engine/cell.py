@@ -139,7 +139,7 @@ class Cell:
         live = self._live
         if live is None:
             return
-        if self._store.cancelling_jobs(self._node):
+        if self._store.look(self._node).cancelling:
             live.token.stop(JobCancelled)
         if live.begun and live.noted is None:
             one = Beginning(live.job.key, live.job.attempt, *live.begun, concurrent=1)

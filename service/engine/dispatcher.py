@@ -169,21 +169,22 @@ class Dispatcher:
 
     def _hear_of_others(self) -> None:
         """Another process wrote: new work perhaps, or a cancel for a job that runs here."""
-        self.wake()
-        self._registry.stop(self._store.cancelling_jobs(self.node), JobCancelled)
-        self._schedule(self._store.next_due_in_s())
+        found = self._store.look(self.node)
+        self._registry.stop(found.cancelling, JobCancelled)
+        for kind in found.claimable:
+            self.wake(kind)
+        if found.due_ms is not None:
+            self.wake_in(self._store.seconds_until(found.due_ms))
 
     def _wake_due(self) -> None:
         with self._signal:
             if self._due_at is None or monotonic() < self._due_at:
                 return
             self._due_at = None
-        self._schedule(self._store.wake_due())
+        next_due_s = self._store.wake_due()
+        if next_due_s is not None:
+            self.wake_in(next_due_s)
         self.wake()
-
-    def _schedule(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self.wake_in(seconds)
 
     def _fill(self) -> None:
         """Wish for as many jobs as the executors that may have work have room for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -19,6 +19,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from service.errors import StartRefused, StoreUnavailable
+from service.store.prepared import Prepared
 
 BUSY_PAUSE_S = 0.0003
 """Between two tries for one's turn to write."""
@@ -70,6 +71,21 @@ class Database:
                 yield connection
         except DatabaseError as error:
             raise StoreUnavailable(f"the store can't be read: {_reason(error)}") from error
+
+    def look_up(self, statement: Prepared, binds: Mapping[str, Any]) -> Any:
+        """The first row of one statement, None without one. A third of a snapshot's cost.
+
+        Raises StoreUnavailable if the database can't be read.
+        """
+        connection = None
+        try:
+            connection = self._reading.raw_connection()
+            return statement.one(connection.cursor(), binds)
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            raise StoreUnavailable(f"the store can't be read: {_reason(error)}") from error
+        finally:
+            if connection is not None:
+                connection.close()
 
     def watch(self) -> Watch:
         """Notices commits of other processes and of this one's journal."""
@@ -209,8 +225,8 @@ def _configure_writer(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA busy_timeout = 0")  # _begin_writing waits instead
 
 
-def _reason(error: DatabaseError) -> str:
-    return str(error.orig)
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", error))
 
 
 def _alembic(connection: Connection | None = None) -> Config:

@@ -83,15 +83,21 @@ def _end_all(tx: Transaction, ends: list[End], *, node: int) -> bool:
     for entry, state, outcome in ends:
         seqs[entry.key] += 1
         rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
-    tx.cursor.execute("SAVEPOINT ends")
-    if _run_finishes(tx, rows, node=node) != len(rows):
-        tx.cursor.execute("ROLLBACK TO ends")
+    if not _run_all_finishes(tx, rows, node=node):
         return False
-    tx.cursor.execute("RELEASE ends")
     for _, alike in groupby(ends, key=lambda end: (end.entry.key, end.state)):
         some = list(alike)
         _count_ends(tx, some[0].entry, some[0].state, [end.outcome for end in some])
     return True
+
+
+def _run_all_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) -> bool:
+    if len(rows) == 1:
+        return _run_finishes(tx, rows, node=node) == 1
+    tx.cursor.execute("SAVEPOINT ends")
+    all_ended = _run_finishes(tx, rows, node=node) == len(rows)
+    tx.cursor.execute(f"{'RELEASE' if all_ended else 'ROLLBACK TO'} ends")
+    return all_ended
 
 
 def _run_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) -> int:

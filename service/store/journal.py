@@ -55,7 +55,8 @@ log = logging.getLogger(__name__)
 class Pending:
     """A write that someone waits for. Its verdict is told only after the commit.
 
-    ``last``: it wants to see what the others of its transaction have written.
+    ``last``: it wants to see what the others of its transaction have written, and raises nothing
+    that is no fault, so it needs no savepoint.
     """
 
     def __init__(
@@ -76,6 +77,9 @@ class Pending:
     def apply(self, tx: Transaction) -> None:
         """Run the write under its own savepoint. Raises only if the whole transaction is lost."""
         self._value = self._error = None
+        if self.last:
+            self._value = self._write(tx)
+            return
         try:
             with tx.savepoint():
                 self._value = self._write(tx)
@@ -255,7 +259,7 @@ class Journal:
                     self._outcomes.insert(0, (node, _unwritable(outcome)))
                     self._write_by(monotonic())
         else:
-            log.error("a text can't be written", exc_info=error)
+            log.error("a write failed", exc_info=error)
             for pending in work.writes:
                 pending.answer.set_exception(error)
 
@@ -315,6 +319,7 @@ class Journal:
             if tx.ready and (more := self.along(tx.ready)):
                 work.writes.append(more)
                 more.apply(tx)
+            tx.complete()
         ended = list(tx.ended_batches.values())
         return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun, tx.touched)
 

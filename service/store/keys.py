@@ -11,6 +11,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import NameTaken, NotFound
+from service.store.database import Database
 from service.store.prepared import Prepared
 from service.store.schema import batches, idempotency, keys, labels, tombstones
 
@@ -39,9 +40,8 @@ class KeyLookup:
         found = select(keys.c.hash).where(*live).scalar_subquery()
         self._find = Prepared(select(found, exists(select(keys.c.id))), dialect)
 
-    def find(self, connection: Connection, key_id: int) -> Found:
-        cursor: Any = connection.connection.cursor()
-        secret_hash, any_made = self._find.run(cursor, {"key": key_id}).fetchone()
+    def find(self, database: Database, key_id: int) -> Found:
+        secret_hash, any_made = database.look_up(self._find, {"key": key_id})
         return Found(secret_hash, bool(any_made))
 
 

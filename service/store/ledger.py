@@ -14,9 +14,10 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Dialect
 
 from service.model import BATCH_ENDED, BatchStatus, EndedBatch, Executor, JobState
+from service.store.gauges import QUEUED, Gauges
 from service.store.keys import NO_OWNER
 from service.store.prepared import Prepared
-from service.store.schema import batches, gauges, keys
+from service.store.schema import batches, keys
 
 
 @dataclass(slots=True)
@@ -82,12 +83,6 @@ class LedgerStatements:
         self.write = Prepared(
             update(batches).where(batches.c.key == bindparam("batch")).values(changes), dialect
         )
-        self.queue = Prepared(
-            update(gauges)
-            .where(gauges.c.name == "queued")
-            .values(value=gauges.c.value + bindparam("change")),
-            dialect,
-        )
         self.queue_of_owner = Prepared(
             update(keys)
             .where(keys.c.id == bindparam("of"))
@@ -99,9 +94,12 @@ class LedgerStatements:
 class Ledger:
     """One transaction's view of the batches it touches."""
 
-    def __init__(self, statements: LedgerStatements, cursor: Any, now_ms: int) -> None:
+    def __init__(
+        self, statements: LedgerStatements, cursor: Any, gauges: Gauges, now_ms: int
+    ) -> None:
         self._statements = statements
         self._cursor = cursor
+        self._gauges = gauges
         self._now_ms = now_ms
         self._entries: dict[int, Entry | None] = {}
         self._queued_before: dict[int, int] = {}
@@ -145,7 +143,7 @@ class Ledger:
     def count_queued(self, change: int, owner: int) -> None:
         """So many jobs more (or, negative, fewer) are queued: in all, and of this owner."""
         if change:
-            self._statements.queue.run(self._cursor, {"change": change})
+            self._gauges.add(QUEUED, change)
         if change and owner != NO_OWNER:
             self._statements.queue_of_owner.run(self._cursor, {"of": owner, "change": change})
 

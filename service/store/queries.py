@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from service.errors import Expired, NotFound
-from service.model import BatchStatus, JobState
+from service.model import BatchStatus
 from service.store.keys import NO_OWNER
 from service.store.schema import (
     SEQ_BITS,
@@ -93,14 +93,6 @@ def queue_state(connection: Connection) -> QueueState:
     ]
     count = connection.execute(select(func.count()).select_from(nodes)).scalar_one()
     return QueueState(queued, min((ms for ms in oldest if ms is not None), default=None), count)
-
-
-def cancelling_jobs(connection: Connection, node: int) -> list[int]:
-    """Keys of this node's running jobs that someone asked to stop."""
-    statement = select(jobs.c.key).where(
-        jobs.c.state == JobState.RUNNING.value, jobs.c.owner == node, jobs.c.cancelling == 1
-    )
-    return list(connection.execute(statement).scalars())
 
 
 def live_nodes(connection: Connection) -> dict[int, str]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from service.store.bulk import as_json_rows, each_row, field, fields
+from service.store.gauges import GaugeStatements
 from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
 from service.store.prepared import Prepared
@@ -29,7 +30,6 @@ from service.store.schema import (
     RUNNING,
     batches,
     console,
-    gauges,
     jobs,
     labels,
     nodes,
@@ -72,7 +72,7 @@ class Statements:
         self.park_jobs = Prepared(_park_jobs(), dialect)
         self.wake_jobs = Prepared(_wake_jobs(), dialect)
         self.hosts = HostStatements(dialect)
-        self.next_turn = Prepared(_next_turn(), dialect)
+        self.gauges = GaugeStatements(dialect)
         self.finish_jobs = Prepared(_finish(fields(*FINISH_ROW)), dialect)
         one: dict[str, ColumnElement[Any]] = {name: bindparam(f"its_{name}") for name in FINISH_ROW}
         self.finish_large_jobs = Prepared(_finish(one), dialect)
@@ -117,11 +117,6 @@ def _claimable_batches() -> Select[Any]:
         .order_by(batches.c.priority.desc(), batches.c.turn, batches.c.key)
         .limit(bindparam("most"))
     )
-
-
-def _next_turn() -> Executable:
-    turn = gauges.c.name == "turn"
-    return update(gauges).where(turn).values(value=gauges.c.value + 1).returning(gauges.c.value)
 
 
 def _claimable_jobs() -> Select[Any]:

@@ -34,8 +34,9 @@ from service.store.hosts import HostRules
 from service.store.journal import Journal, Pending
 from service.store.keys import NO_OWNER, Found, KeyLookup
 from service.store.nodes import Rescued
+from service.store.outlook import Lookout, Outlook
 from service.store.statements import Statements
-from service.store.submits import Remembered, Sealed
+from service.store.submits import Remembered, Sealed, Terms
 from service.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._keys = KeyLookup(database.dialect)
+        self._lookout = Lookout(database.dialect)
         self.journal = Journal(
             database,
             Statements(database.dialect),
@@ -87,8 +89,7 @@ class Store:
 
     def find_key(self, key_id: int) -> Found:
         """Raises StoreUnavailable."""
-        with self.snapshot() as connection:
-            return self._keys.find(connection, key_id)
+        return self._keys.find(self._database, key_id)
 
     # --- batches --------------------------------------------------------------------------
 
@@ -117,37 +118,21 @@ class Store:
         stream = iter(specs)
         first = list(islice(stream, STAGE))
         rest = list(islice(stream, STAGE))
-
-        def end(tx: Transaction, key: int, total: int) -> Sealed:
-            return submits.seal(
-                tx,
-                key,
-                total,
-                most_queued=most_queued,
-                remember=remember(),
-                remember_s=remember_s,
-                owner=owner,
-                quotas=quotas,
-            )
+        terms = Terms(most_queued, remember_s, owner, quotas)
 
         def begin(tx: Transaction) -> int:
-            key = submits.insert_batch(tx, options, node=node, ttl_s=ttl_s, owner=owner)
+            key = submits.stage(tx, options, node=node, ttl_s=ttl_s, owner=owner)
             submits.insert_jobs(tx, key, 0, first)
             return key
 
         def go_on(tx: Transaction, key: int, total: int, some: list[JobSpec]) -> None:
-            submits.refuse_hopeless(
-                tx,
-                total + len(some),
-                most_queued=most_queued,
-                owner=owner,
-                quotas=quotas,
-                key_hash=key_hash,
-            )
+            submits.refuse_hopeless(tx, total + len(some), terms, key_hash=key_hash)
             submits.insert_jobs(tx, key, total, some)
 
         if not rest:
-            return self.journal.write(lambda tx: end(tx, begin(tx), len(first)))
+            return self.journal.write(
+                lambda tx: submits.accept(tx, options, first, terms, remember(), ttl_s=ttl_s)
+            )
         key = self.journal.write(begin)
         try:
             total = len(first)
@@ -155,7 +140,7 @@ class Store:
                 self.journal.write(partial(go_on, key=key, total=total, some=rest))
                 total += len(rest)
                 rest = list(islice(stream, STAGE))
-            return self.journal.write(lambda tx: end(tx, key, total))
+            return self.journal.write(lambda tx: submits.seal(tx, key, total, terms, remember()))
         except BaseException:
             self._abandon(key)
             raise
@@ -285,15 +270,14 @@ class Store:
             partial(nodes.rescue, dead=[node], max_crashes=max_crashes, alone=alone)
         )
 
-    def cancelling_jobs(self, node: int) -> list[int]:
-        """Keys of this node's running jobs that someone asked to stop."""
-        with self.snapshot() as connection:
-            return queries.cancelling_jobs(connection, node)
-
     def live_nodes(self) -> dict[int, str]:
         """The nodes that are known, and the names of their lock files."""
         with self.snapshot() as connection:
             return queries.live_nodes(connection)
+
+    def look(self, node: int) -> Outlook:
+        """What others may have written that concerns this node."""
+        return self._lookout.look(self._database, node)
 
     def watch(self) -> Watch:
         """Tells when other processes have written. For one thread, which closes it."""
@@ -301,18 +285,11 @@ class Store:
 
     def wake_due(self) -> float | None:
         """Queue the jobs whose delay is over; returns the seconds until the next one's is."""
-        return self._seconds_until(self.journal.write(upkeep.wake_due))
-
-    def next_due_in_s(self) -> float | None:
-        """Seconds until the next delay is over; None if none is running."""
-        with self.snapshot() as connection:
-            return self._seconds_until(upkeep.next_due(connection))
+        due_ms = self.journal.write(upkeep.wake_due)
+        return None if due_ms is None else self.seconds_until(due_ms)
 
     def seconds_until(self, moment_ms: int) -> float:
         return max(0.0, (moment_ms - self._clock.now_ms()) / 1000)
-
-    def _seconds_until(self, moment_ms: int | None) -> float | None:
-        return None if moment_ms is None else self.seconds_until(moment_ms)
 
     def sweep_piece(self) -> bool:
         """Remove a piece of a batch that was not received to its end; True while there is more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, delete, insert, select, text, update
@@ -20,6 +20,7 @@ from service.model import (
     job_key,
     new_batch_id,
 )
+from service.store.gauges import QUEUED
 from service.store.keys import NO_OWNER
 from service.store.quotas import account_of, allowance_of
 from service.store.removal import remove_batch, remove_piece
@@ -37,6 +38,15 @@ class Remembered(NamedTuple):
     fingerprint: str
 
 
+class Terms(NamedTuple):
+    """What a submission is accepted on. ``quotas`` are those of an API key without its own."""
+
+    most_queued: int
+    remember_s: int = 0
+    owner: int = NO_OWNER
+    quotas: Quotas = NO_QUOTAS
+
+
 class Sealed(NamedTuple):
     """The batch that a submission came to: a new one, or the one made before by the same key."""
 
@@ -49,18 +59,48 @@ class Sealed(NamedTuple):
         return self.batch.key
 
 
-def insert_batch(
+def stage(
     tx: Transaction, options: BatchOptions, *, node: int, ttl_s: int, owner: int = NO_OWNER
 ) -> int:
-    """Make the batch's row, staged: neither listed nor claimed yet. Returns its key.
+    """Begin a batch that comes in pieces: it is neither listed nor claimed yet. Returns its key.
 
     Until it is sealed its home is the node that receives it, so that a rescue of a dead
     node also clears away what it had received in part.
     """
+    state = {"status": BatchStatus.STAGING.value, "home": node, "total": 0, "version": 0}
+    return _insert_batch(tx, options, state, ttl_s=ttl_s, owner=owner).key
+
+
+def accept(
+    tx: Transaction,
+    options: BatchOptions,
+    specs: Sequence[JobSpec],
+    terms: Terms,
+    remember: Remembered | None,
+    *,
+    ttl_s: int,
+) -> Sealed:
+    """As ``seal``, of a batch that is here as a whole."""
+
+    def write() -> Accepted:
+        total = len(specs)
+        state = {"status": BatchStatus.QUEUED.value, "home": None, "total": total, "version": 1}
+        accepted = _insert_batch(tx, options, state, ttl_s=ttl_s, owner=terms.owner)
+        insert_jobs(tx, accepted.key, 0, specs)
+        _count(tx, accepted, terms.owner)
+        return accepted
+
+    return _judged(tx, len(specs), terms, remember, write)
+
+
+def _insert_batch(
+    tx: Transaction, options: BatchOptions, state: dict[str, Any], *, ttl_s: int, owner: int
+) -> Accepted:
     row = {
+        **state,
+        "queued": state["total"],
         "id": new_batch_id(),
         "owner": owner,
-        "status": BatchStatus.STAGING.value,
         "name": options.name,
         "labels": json.dumps(options.labels, ensure_ascii=False),
         "executor": options.executor.value,
@@ -71,18 +111,17 @@ def insert_batch(
         "retry_of": options.retry_of,
         "width": _width(options),
         "pinned": int(options.executor is not Executor.POOL or options.lock is not PrintLock.LINE),
-        "home": node,
         "turn": tx.next_turn(),
         "created_ms": tx.now_ms,
     }
-    key = int(tx.sql.submits.insert_batch.one(tx.cursor, row)[0])
+    accepted = Accepted(*tx.sql.submits.insert_batch.one(tx.cursor, row))
     if options.labels:
         rows = [
-            {"owner": owner, "name": name, "value": value, "batch_key": key}
+            {"owner": owner, "name": name, "value": value, "batch_key": accepted.key}
             for name, value in options.labels.items()
         ]
         tx.sql.insert_label.run_many(tx.cursor, rows)
-    return key
+    return accepted
 
 
 def _width(options: BatchOptions) -> int:
@@ -104,66 +143,75 @@ def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[Job
 def refuse_hopeless(
     tx: Transaction,
     total: int,
+    terms: Terms,
     *,
-    most_queued: int,
-    owner: int,
-    quotas: Quotas,
     key_hash: str | None,
 ) -> None:
     """Refuse a batch that ``seal`` would refuse, with so many jobs received and more to come.
 
     One whose Idempotency-Key made a batch before may be that once more: it is read to its end.
     """
-    if key_hash is not None and _kept(tx.connection, key_hash, tx.now_ms, owner):
+    if key_hash is not None and _kept(tx.connection, key_hash, tx.now_ms, terms.owner):
         return
-    account = account_of(tx, owner, quotas)
+    account = account_of(tx, terms.owner, terms.quotas)
     if account:
         account.refuse_over(total)
-    _refuse_over(tx, total, most_queued)
+    _refuse_over(tx, total, terms.most_queued)
 
 
 def seal(
-    tx: Transaction,
-    batch_key: int,
-    total: int,
-    *,
-    most_queued: int,
-    remember: Remembered | None,
-    remember_s: int,
-    owner: int = NO_OWNER,
-    quotas: Quotas = NO_QUOTAS,
+    tx: Transaction, batch_key: int, total: int, terms: Terms, remember: Remembered | None
 ) -> Sealed:
     """Make a staged batch count: from here on it is listed, claimed and never lost.
 
     With an Idempotency-Key that made a batch before, that batch is the answer, the staged one
     is nobody's, and nothing is charged. Raises KeyReused if the key came with another request,
-    QuotaUsed (``quotas`` are those of an API key without its own), Unauthorized, QueueFull over
-    ``most_queued``; the staged batch is then the caller's to ``disown``.
+    QuotaUsed, Unauthorized, QueueFull; the staged batch is then the caller's to ``disown``.
     """
-    account = account_of(tx, owner, quotas)
-    if remember:
-        before = recall(tx.connection, remember, tx.now_ms, owner)
-        if before is not None:
-            disown(tx, batch_key)
-            return Sealed(before, replayed=True, allowance=allowance_of(account))
-    _refuse_disowned(tx, batch_key)
+
+    def write() -> Accepted:
+        _refuse_disowned(tx, batch_key)
+        return _unstage(tx, batch_key, total)
+
+    sealed = _judged(tx, total, terms, remember, write)
+    if sealed.replayed:
+        disown(tx, batch_key)
+    return sealed
+
+
+def _judged(
+    tx: Transaction,
+    total: int,
+    terms: Terms,
+    remember: Remembered | None,
+    write: Callable[[], Accepted],
+) -> Sealed:
+    """Charge for so many jobs and ``write`` the batch, unless the key made one before."""
+    account = account_of(tx, terms.owner, terms.quotas)
+    if remember and (before := recall(tx.connection, remember, tx.now_ms, terms.owner)):
+        return Sealed(before, replayed=True, allowance=allowance_of(account))
     if account:
         account.charge(total)
-    _refuse_over(tx, total, most_queued)
-    accepted = _accept(tx, batch_key, total)
+    _refuse_over(tx, total, terms.most_queued)
+    accepted = write()
     if remember:
-        _keep(tx, remember, accepted, owner, expires_ms=tx.now_ms + remember_s * 1000)
+        expires_ms = tx.now_ms + terms.remember_s * 1000
+        _keep(tx, remember, accepted, terms.owner, expires_ms=expires_ms)
     return Sealed(accepted, replayed=False, allowance=allowance_of(account))
 
 
-def _accept(tx: Transaction, batch_key: int, total: int) -> Accepted:
+def _unstage(tx: Transaction, batch_key: int, total: int) -> Accepted:
     row = tx.sql.submits.accept.one(tx.cursor, {"batch": batch_key, "jobs": total})
     # of the row: who had no key may have been adopted while the batch was received
     owner, *told = row
     accepted = Accepted(*told)
-    tx.ledger.count_queued(total, owner)
-    tx.ready.add(Executor(accepted.executor))
+    _count(tx, accepted, owner)
     return accepted
+
+
+def _count(tx: Transaction, accepted: Accepted, owner: int) -> None:
+    tx.ledger.count_queued(accepted.total, owner)
+    tx.ready.add(Executor(accepted.executor))
 
 
 def _keep(
@@ -229,7 +277,7 @@ def _kept(connection: Connection, key_hash: str, now_ms: int, owner: int) -> Row
 
 def _refuse_over(tx: Transaction, total: int, most_queued: int) -> None:
     tx.settle()
-    (queued,) = tx.sql.submits.queued.one(tx.cursor, {})
+    queued = tx.gauges.value(QUEUED)
     if queued + total > most_queued:
         raise QueueFull(
             f"the queue holds {queued} of at most {most_queued} jobs (max_queued_jobs); "

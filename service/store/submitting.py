@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import bindparam, insert, null, select, update
 from sqlalchemy.engine import Dialect
 
 from service.model import BatchStatus
 from service.store.prepared import Prepared
-from service.store.schema import batches, gauges
+from service.store.schema import batches
 
 NEW_BATCH = (
     "id",
@@ -26,6 +26,9 @@ NEW_BATCH = (
     "width",
     "pinned",
     "home",
+    "total",
+    "queued",
+    "version",
     "turn",
     "created_ms",
 )
@@ -51,13 +54,12 @@ class SubmitStatements:
     """What a batch of one job costs is mostly these: they run in each submit."""
 
     def __init__(self, dialect: Dialect) -> None:
+        accepted = [batches.c[name] for name in Accepted._fields]
         row = insert(batches).values({name: bindparam(name) for name in NEW_BATCH})
-        self.insert_batch = Prepared(row.returning(batches.c.key), dialect)
+        self.insert_batch = Prepared(row.returning(*accepted), dialect)
         its_own = batches.c.key == bindparam("batch")
         at_home = select(batches.c.key).where(its_own, batches.c.home.is_not(None))
         self.at_home = Prepared(at_home, dialect)
-        total = func.coalesce(func.sum(gauges.c.value), 0)
-        self.queued = Prepared(select(total).where(gauges.c.name == "queued"), dialect)
         accept = (
             update(batches)
             .where(its_own)
@@ -68,6 +70,6 @@ class SubmitStatements:
                 home=null(),
                 version=1,
             )
-            .returning(batches.c.owner, *(batches.c[name] for name in Accepted._fields))
+            .returning(batches.c.owner, *accepted)
         )
         self.accept = Prepared(accept, dialect)

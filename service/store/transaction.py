@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from service.clock import Clock
 from service.model import EndedBatch, EndedJob, Executor, batch_of
 from service.store.bulk import rows_of
+from service.store.gauges import TURN, Gauges
 from service.store.hosts import HostLedger, HostRules
 from service.store.ledger import Ledger
 from service.store.statements import Statements
@@ -37,10 +38,11 @@ class Transaction:
         self.parked = 0  # jobs that were sent to wait for their host
         self.ready: set[Executor] = set()  # for which batches it touched have jobs to be claimed
         self._rules = rules
+        self.gauges = Gauges(self.sql.gauges, self.cursor)
         self._open_ledgers()
 
     def _open_ledgers(self) -> None:
-        self.ledger = Ledger(self.sql.ledger, self.cursor, self.now_ms)
+        self.ledger = Ledger(self.sql.ledger, self.cursor, self.gauges, self.now_ms)
         self.hosts = HostLedger(self.sql.hosts, self.cursor, self._rules, self.now_ms)
 
     def settle(self) -> None:
@@ -51,9 +53,14 @@ class Transaction:
         self.touched |= self.ledger.touched
         self.ended_batches |= self.ledger.ended
 
+    def complete(self) -> None:
+        """Settle for the last time. The commit is to follow."""
+        self.settle()
+        self.gauges.write()
+
     def next_turn(self) -> int:
         """Comes after all turns before, which the time does not when a clock is set back."""
-        return int(self.sql.next_turn.run(self.cursor, {}).fetchall()[0][0])
+        return self.gauges.add(TURN, 1)
 
     def wake(self, keys: list[int]) -> None:
         """Waiting jobs may be claimed from now on."""
@@ -68,13 +75,14 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo what happens inside if it raises, and leave the rest of the transaction whole."""
         self.settle()
-        ended_before = len(self.ended_jobs)
+        ended_before, gauges_before = len(self.ended_jobs), self.gauges.remember()
         self.cursor.execute("SAVEPOINT one_write")
         try:
             yield
             self.settle()
         except BaseException:
             self.cursor.execute("ROLLBACK TO one_write")
+            self.gauges.restore(gauges_before)
             self._open_ledgers()
             del self.ended_jobs[ended_before:]
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import delete, insert, select, text
 
 from service.errors import BatchActive
 from service.store.removal import remove_batch, remove_piece
@@ -23,12 +23,7 @@ def wake_due(tx: Transaction) -> int | None:
         .limit(DUE_PIECE)
     ).scalars()
     tx.wake(list(due))
-    return next_due(tx.connection)
-
-
-def next_due(connection: Connection) -> int | None:
-    """When the next delay is over (ms); None if none is running."""
-    return connection.execute(
+    return tx.connection.execute(
         select(jobs.c.due_ms).where(text(DUE)).order_by(jobs.c.due_ms).limit(1)
     ).scalar()
 

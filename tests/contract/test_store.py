@@ -359,6 +359,26 @@ def test_a_shift_holds_as_many_jobs_as_asked_for(kit: Kit) -> None:
 # --- finishing ------------------------------------------------------------------------------
 
 
+def test_a_look_tells_for_which_executors_a_node_may_claim(kit: Kit) -> None:
+    assert kit.store.look(kit.node).claimable == set()
+    kit.submit(executor=Executor.SEQUENTIAL)
+    kit.submit(count=2, max_workers=1)
+    assert kit.store.look(kit.node).claimable == {Executor.POOL, Executor.SEQUENTIAL}
+    first, second = kit.claim()
+    assert kit.store.look(kit.node).claimable == set(), "at its width, and nothing left"
+    pooled = first if first.batch.executor is Executor.POOL else second
+    kit.finish(pooled)
+    assert kit.store.look(kit.node).claimable == {Executor.POOL}
+
+
+def test_a_batch_with_a_home_is_claimable_only_there(kit: Kit) -> None:
+    other = kit.join()
+    kit.submit(count=2, executor=Executor.DEDICATED)
+    kit.store.claim(Capacity(pool=0, dedicated=1, sequential=0), kit.node)
+    assert kit.store.look(kit.node).claimable == {Executor.DEDICATED}
+    assert kit.store.look(other).claimable == set()
+
+
 class Hungry:
     """Wishes for a place of the pool at each transaction that leaves jobs ready for it."""
 
@@ -517,9 +537,9 @@ def test_a_failure_with_a_later_date_is_another_attempt(kit: Kit) -> None:
     assert (waiting.state, waiting.wait_reason) == ("waiting", "retry_backoff")
     assert counts(kit.batch(key)) == (1, 0, 0, 0, 0)
     assert kit.claim() == []
-    in_s = kit.store.next_due_in_s()
-    assert in_s is not None
-    assert 4 < in_s <= 5
+    due_ms = kit.store.look(kit.node).due_ms
+    assert due_ms is not None
+    assert 4 < kit.store.seconds_until(due_ms) <= 5
     kit.clock.ahead_ms = 5_001
     assert kit.store.wake_due() is None
     (again,) = kit.claim()
@@ -568,7 +588,7 @@ def test_a_cancel_ends_the_queued_and_flags_the_running(kit: Kit) -> None:
     cancelled = kit.store.cancel_batch(key)
     assert (cancelled.queued, cancelled.running) == (3, 2)
     assert kit.batch(key).status == "cancelling"
-    assert sorted(kit.store.cancelling_jobs(kit.node)) == [job.key for job in running]
+    assert sorted(kit.store.look(kit.node).cancelling) == [job.key for job in running]
     assert kit.claim() == []
     for job in running:
         kit.finish(job, ending=Ending.CANCELLED)

@@ -11,7 +11,7 @@ from service.errors import KeyReused, QueueFull, StoreUnavailable
 from service.model import BATCH_ENDED, BatchOptions, Executor, JobSpec, PrintLock, job_key
 from service.store import keys, submits
 from service.store.schema import batches, jobs
-from service.store.submits import Remembered, Sealed
+from service.store.submits import Remembered, Sealed, Terms
 from service.store.transaction import Transaction
 from tests.contract.any_order.model import Model, Received
 
@@ -119,7 +119,7 @@ class Arrivals(Model):
         some, node = data.draw(part_of_batch, "some"), self.a_node(data)
 
         def begin(tx: Transaction) -> int:
-            key = submits.insert_batch(tx, BatchOptions(), node=node, ttl_s=TTL_S)
+            key = submits.stage(tx, BatchOptions(), node=node, ttl_s=TTL_S)
             submits.insert_jobs(tx, key, 0, some)
             return key
 
@@ -136,7 +136,7 @@ class Arrivals(Model):
         def end(tx: Transaction) -> Sealed:
             total = part.jobs + len(some)
             submits.insert_jobs(tx, part.key, part.jobs, some)
-            return submits.seal(tx, part.key, total, most_queued=10**6, remember=None, remember_s=0)
+            return submits.seal(tx, part.key, total, Terms(most_queued=10**6), None)
 
         self.received.remove(part)
         if part.key not in self.disowned:
