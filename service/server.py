@@ -57,6 +57,10 @@ SPARE_SLOTS = 8
 LAST_ANSWERS_S = 1.5
 """After the drain, for answers that are being sent."""
 
+COLLECT = (5_000, 20, 20)
+"""When the collector looks for cycles (``gc.set_threshold``): at Python's 700 objects it would do so
+several times in each request."""
+
 log = logging.getLogger(__name__)
 
 
@@ -82,6 +86,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         # what the service is made of stays: the collector need not look through it again and again
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT)
         while self.alive:
             try:
                 self.service.start()
