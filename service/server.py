@@ -58,7 +58,7 @@ LAST_ANSWERS_S = 1.5
 """After the drain, for answers that are being sent."""
 
 COLLECT = (5_000, 20, 20)
-"""When the collector looks for cycles (``gc.set_threshold``): at Python's 700 objects it would do so
+"""When the collector looks for cycles (``gc.set_threshold``): Python's own 700 objects are there
 several times in each request."""
 
 log = logging.getLogger(__name__)
