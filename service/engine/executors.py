@@ -7,6 +7,7 @@ queues in memory.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -93,7 +94,8 @@ class PoolExecutor:
     def room(self) -> int:
         since = monotonic() - SOON_S
         with self._lock:
-            soon, waiting = sum(ended > since for ended in self._ended), len(self._ahead)
+            soon = len(self._ended) - bisect_left(self._ended, since)
+            waiting = len(self._ahead)
             # half of them at a time: one by one they would be a commit each
             return len(self._places) + (soon - waiting if 2 * waiting <= soon else 0)
 

@@ -40,8 +40,9 @@ class Request(NamedTuple):
     select: Mapping[str, Pick] = {}
 
 
-def extract(html: str, page_url: str, request: Request) -> dict[str, JsonValue]:
-    """Everything of the result that is read from the page, and ``truncated``.
+def extract(html: str | bytes, page_url: str, request: Request) -> dict[str, JsonValue]:
+    """Everything of the result that is read from the page, and ``truncated``. ``html``: as text,
+    or in UTF-8.
 
     Takes as long as it takes: a hostile page may take minutes and gigabytes, so only readers
     call this (see ``readers``), and tests.
@@ -53,8 +54,8 @@ def extract(html: str, page_url: str, request: Request) -> dict[str, JsonValue]:
         reading.close()
 
 
-def document_of(parser: Parser) -> Callable[[str], Document]:
-    """What makes a document of a page's text."""
+def document_of(parser: Parser) -> Callable[[str | bytes], Document]:
+    """What makes a document of a page's text, or of that in UTF-8."""
     if parser == "lexbor":
         return LexborDocument
     from service.jobs.extraction.soup import SoupDocument  # few jobs need it
@@ -155,7 +156,7 @@ class _Reading:
                 self._cap.note("links")
                 break
             text = cut("links", page.link_text(element), MAX_LINK_TEXT_CHARS)
-            rel = value(attributes, "rel")
+            rel = value(attributes, "rel") if "rel" in attributes else None
             links.append({"url": url, "text": text, "rel": rel and clean(rel)[:MAX_REL_CHARS]})
         return links
 

@@ -19,7 +19,8 @@ _RARE: Final = ("base", "html", "link", "meta", "title")
 class LexborDocument:
     """The page by lexbor: a browser's reading of it, at a fiftieth of Beautiful Soup's time."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: str | bytes) -> None:
+        """``html``: as text, or in UTF-8, which is what lexbor reads."""
         try:
             self._page = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
         except SelectolaxError:  # it takes any page, and says so when it gets no memory

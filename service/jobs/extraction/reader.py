@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -108,8 +109,11 @@ def _set_clock(cpu_s: float) -> None:
 
 def _read(asked: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     html, charset = decode(body, asked["content_type"])
+    lossless = charset == "utf-8" and "\ufffd" not in html and not body.startswith(BOM_UTF8)
     select = {name: Pick(*pick) for name, pick in asked["select"].items()}
-    page = extract(html, asked["url"], Request(asked["include"], asked["parser"], select))
+    request = Request(asked["include"], asked["parser"], select)
+    # what is UTF-8 already need not be encoded once more
+    page = extract(body if lossless else html, asked["url"], request)
     return {"charset": charset, "title": page["title"]}, orjson.dumps(page)
 
 

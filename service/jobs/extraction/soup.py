@@ -23,7 +23,9 @@ class SoupDocument:
     # Text for readers: scripts, styles, comments and the like have types of their own.
     _TEXT: Final = (NavigableString, CData, RubyTextString, RubyParenthesisString)
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: str | bytes) -> None:
+        if isinstance(html, bytes):
+            html = html.decode()
         # Behind white space, XHTML and pages of one word do not look to it like XML or the name
         # of a file, which it would warn of.
         self._page = BeautifulSoup("\n " + html, "lxml", multi_valued_attributes=None)

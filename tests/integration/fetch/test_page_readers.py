@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import resource
@@ -14,7 +15,8 @@ from typing import Any, get_args
 import pytest
 
 from service.errors import JobCancelled, JobFailed
-from service.jobs.extraction.extract import Parser, Part, Request
+from service.fetch.decode import decode
+from service.jobs.extraction.extract import Parser, Part, Request, extract
 from service.jobs.extraction.reader import MOST_MEMORY
 from service.jobs.extraction.readers import FLOOR_S, PageReaders
 from service.jobs.extraction.selection import Pick
@@ -143,6 +145,26 @@ def test_the_same_selector_is_fine_where_families_are_small(
     html = "<table>" + "<tr><td>some text<td>more text<td>last</tr>" * rows + "</table>"
     found = read(readers, html, Request([], parser, {"x": Pick("td:nth-child(3)", all=True)}))
     assert found["truncated"] == ["selected.x"]
+
+
+@pytest.mark.parametrize("parser", get_args(Parser))
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<title>Ω and \ufffd</title>".encode(),
+        codecs.BOM_UTF8 + "<title>Ω</title>".encode(),
+        b"<title>not \xff UTF-8</title>",
+        b"<meta charset=iso-8859-1><title>\xe4</title>",
+        "<title>Ω</title>".encode(),
+        b"",
+    ],
+)
+def test_a_page_is_read_as_its_text_is_whatever_bytes_it_comes_in(
+    readers: PageReaders, body: bytes, parser: Parser
+) -> None:
+    request = Request(["title", "text"], parser)
+    page = readers.read(body, "text/html", "http://a.test/", request, Job()).page
+    assert json.loads(page) == extract(decode(body)[0], "http://a.test/", request)
 
 
 def test_readers_are_started_when_they_are_needed_and_end_with_the_service() -> None:
