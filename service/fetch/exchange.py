@@ -1,8 +1,10 @@
 """One request and its response: what libcurl asks and tells on the way.
 
-libcurl calls ``open_socket``, ``connected``, ``header`` and ``content``. An exception that left
-one of them would be printed and lost, so they keep the failure here and stop the transfer by
-what they return; ``Wire`` raises it afterwards.
+libcurl calls ``open_socket``, ``connected`` and ``content``. An exception that left one of them
+would be printed and lost, so they keep the failure here and stop the transfer by what they
+return; ``Wire`` raises it afterwards. The lines of heads only gather, and are read when libcurl
+comes back or hands over content: a page has ten of them, and each call into Python has to win
+Python's lock.
 """
 
 from __future__ import annotations
@@ -23,6 +25,16 @@ STOP: Final = -1
 
 # What libcurl was built to decode and what it is told to ask for.
 CONTENT_CODINGS: Final = "gzip, deflate, br"
+_USED: Final = {
+    name.encode(): name
+    for name in (
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "location",
+        "retry-after",
+    )
+}
 _DECODED: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "identity"})
 
 
@@ -42,16 +54,25 @@ class Wanted:
 class Exchange:
     """The state of one hop. Used by one thread, thrown away after."""
 
-    def __init__(self, policy: FetchPolicy, wanted: Wanted, stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        wanted: Wanted,
+        stop: Callable[[], None],
+        lines: list[bytes],
+    ) -> None:
+        """``lines``: where libcurl puts the lines of heads and trailers."""
         self._policy = policy
         self._wanted = wanted
         self._stop = stop
+        self._lines = lines
         self._max_body = wanted.max_body_bytes or policy.max_body_bytes
         self._started = time.monotonic()
         self._dialled: float | None = None
         self._connected = False
+        self._lines_read = 0
         self._header_bytes = 0
-        self._lines: list[bytes] = []  # of the head that is being received
+        self._fields: list[bytes] = []  # of the head that is being received
         self._body_bytes = 0
         self._chunks: list[bytes] = []
         self._opened: list[socket.socket] = []
@@ -91,23 +112,22 @@ class Exchange:
         self.failure = self.blocked
         return int(pycurl.PREREQFUNC_ABORT)
 
-    def header(self, line: bytes) -> int | None:
-        """One line of a head, or of the trailers."""
-        self._header_bytes += len(line)
+    def read_head(self) -> bool:
+        """Read the lines that have come since the last time. False if that was enough."""
+        fresh = self._lines[self._lines_read :]
+        self._lines_read += len(fresh)
+        self._header_bytes += sum(map(len, fresh))
         if self._header_bytes > self._policy.max_header_bytes:
             bound = self._policy.max_header_bytes
-            return self._fail("too_large", f"the headers are over {bound} bytes")
-        if self._head_ended:
-            return None
-        if line.startswith(b"HTTP/"):
-            return self._begin_head(line)
-        if line in (b"\r\n", b"\n"):
-            return self._end_head()
-        self._lines.append(line)  # read at the head's end, all in one go
-        return None
+            self._fail("too_large", f"the headers are over {bound} bytes")
+        elif not self._head_ended:
+            self._read_lines(fresh)
+        return self.failure is None and not self.enough
 
     def content(self, chunk: bytes) -> int | None:
         """A piece of content, decoded."""
+        if not self._head_ended and not self.read_head():
+            return STOP
         self._body_bytes += len(chunk)
         room = self._max_body - self._body_bytes
         if room >= 0:
@@ -159,50 +179,56 @@ class Exchange:
         self.blocked = JobFailed("blocked_target", detail)
         return False
 
-    def _begin_head(self, line: bytes) -> int | None:
+    def _read_lines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            if line.startswith(b"HTTP/"):
+                self._begin_head(line)
+            elif line not in (b"\r\n", b"\n"):
+                self._fields.append(line)
+            elif self.head and self.head.status_code >= 200:
+                self._head_ended = True  # what follows are trailers
+                self.head.fields.extend(_used_fields(self._fields))
+                self._judge(self.head)
+                return
+
+    def _begin_head(self, line: bytes) -> None:
         words = line.split(None, 2)
         if len(words) < 2 or not words[1].isdigit():
-            return self._fail("bad_response", "the answer's status line is not valid")
+            self._fail("bad_response", "the answer's status line is not valid")
+            return
         self.head = Head(int(words[1][:3]))
-        self._lines.clear()
-        return None
+        self._fields.clear()
 
-    def _end_head(self) -> int | None:
+    def _judge(self, head: Head) -> None:
         """Decide by the head whether the content is worth reading."""
-        head = self.head
-        if head is None or head.status_code < 200:
-            return None
-        self._head_ended = True
-        head.fields.extend(_fields(self._lines))
         if not head.is_success:
             # Bodies of redirects and errors are not read. Stopping costs the connection, so
             # an empty body is allowed to end by itself.
             self.enough = head.get("content-length") != "0"
-            return STOP if self.enough else None
+            return
         if not _DECODED.issuperset(head.all("content-encoding")):
-            return self._fail("unsupported_encoding", "the content's encoding is not supported")
-        types = self._wanted.media_types
-        if types is not None and head.media_type is not None and head.media_type not in types:
-            return self._fail("unsupported_type", f"{_shown(head.media_type)} is not supported")
+            self._fail("unsupported_encoding", "the content's encoding is not supported")
+        media_type, types = head.media_type, self._wanted.media_types
+        if types is not None and media_type is not None and media_type not in types:
+            self._fail("unsupported_type", f"{_shown(media_type)} is not supported")
         if head.content_length > self._policy.max_wire_bytes and not self._wanted.cut:
-            self.failure = self._too_much_wire()
-            return STOP
-        return None
+            self.failure = self.failure or self._too_much_wire()
 
     def _too_much_wire(self) -> JobFailed:
         bound = self._policy.max_wire_bytes
         return JobFailed("too_large", f"the content is over {bound} bytes as it is sent")
 
     def _fail(self, code: str, detail: str) -> int:
-        self.failure = JobFailed(code, detail)
+        self.failure = self.failure or JobFailed(code, detail)
         return STOP
 
 
-def _fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+def _used_fields(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     for line in lines:
         name, colon, value = line.partition(b":")
-        if colon:
-            yield name.strip().lower().decode("latin-1"), _text(value)
+        used = _USED.get(name.strip().lower())
+        if used and colon:
+            yield used, _text(value)
 
 
 def _text(value: bytes) -> str:

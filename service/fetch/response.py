@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Head:
-    """Status and fields of one response; names in lower case, values as they came."""
+    """Status of one response, and the fields that are used here; names in lower case, values as
+    they came."""
 
     status_code: int
     fields: list[tuple[str, str]] = field(default_factory=list)

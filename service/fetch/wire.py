@@ -36,6 +36,7 @@ class Wire:
     def __init__(self, policy: FetchPolicy) -> None:
         self._policy = policy
         self._exchange: Exchange | None = None
+        self._lines: list[bytes] = []  # of the heads and trailers of what is received
         self._headers: Mapping[str, str] = {}  # that it is set to send
         self.stuck = False  # DNS has not answered yet: don't use again, and see close
         self._curl = pycurl.Curl()
@@ -57,7 +58,8 @@ class Wire:
 
         ``deadline`` is a moment of ``time.monotonic``. Raises JobFailed, and what ``stop`` raises.
         """
-        exchange = Exchange(self._policy, wanted, stop)
+        self._lines.clear()
+        exchange = Exchange(self._policy, wanted, stop, self._lines)
         self._aim(url, headers, deadline)
         self._exchange = exchange
         try:
@@ -67,7 +69,7 @@ class Wire:
             self._exchange = None
             self.stuck = not exchange.resolved
             exchange.close_sockets()
-        if error:
+        if error or exchange.failure:
             self._judge(exchange, error, stop)
         exchange.check_wire(wire_bytes)
         if exchange.head is None or exchange.head.status_code < 200:
@@ -89,11 +91,12 @@ class Wire:
         """
         self._multi.add_handle(self._curl)
         try:
-            while self._multi.perform()[1]:
+            while self._multi.perform()[1] and exchange.read_head():
                 exchange.look_around(int(self._curl.getinfo(pycurl.SIZE_DOWNLOAD_T)))
                 self._wait(exchange.patience_s())
             _, _, failed = self._multi.info_read()
             error = int(failed[0][1]) if failed else 0
+            exchange.read_head()  # of an answer without content
             exchange.resolved |= error == pycurl.E_COULDNT_RESOLVE_HOST
             return error
         finally:
@@ -171,7 +174,7 @@ class Wire:
         curl.setopt(pycurl.NOPROGRESS, 1)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, lambda *a: self._current().open_socket(*a))
         curl.setopt(pycurl.PREREQFUNCTION, lambda *a: self._current().connected(*a))
-        curl.setopt(pycurl.HEADERFUNCTION, lambda line: self._current().header(line))
+        curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, lambda chunk: self._current().content(chunk))
 
     def _current(self) -> Exchange:
