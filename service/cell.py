@@ -15,6 +15,7 @@ from threading import Thread
 from service import logs
 from service.clock import Clock
 from service.composition import Workshop, host_rules
+from service.cores import Cores
 from service.engine.cell import Cell
 from service.engine.quarantine import LEFT
 from service.engine.runner import Runner, RunnerLimits
@@ -61,7 +62,7 @@ def _cell(settings: Settings, lock: str, connection: Connection) -> Cell:
     store.start()
     return Cell(
         store,
-        Runner(catalogue, store, clock, RunnerLimits.of(settings)),
+        Runner(catalogue, store, clock, RunnerLimits.of(settings), Cores()),
         lock=lock,
         job_timeout_s=settings.job_timeout_s,
         stop_grace_s=settings.stop_grace_s,

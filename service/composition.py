@@ -13,6 +13,7 @@ from flask import Flask
 from service import __version__
 from service.api.app import create_app
 from service.clock import Clock
+from service.cores import Cores
 from service.engine.engine import Engine
 from service.errors import SettingsInvalid, StartRefused
 from service.fetch.address import AddressPolicy
@@ -42,9 +43,16 @@ FLUSH_S = 0.5
 class Workshop:
     """What jobs run with: their types, and what these share. Starts nothing."""
 
-    def __init__(self, settings: Settings, more: list[JobType[Any]], *, readers: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        more: list[JobType[Any]],
+        *,
+        readers: int,
+        cores: Cores | None = None,
+    ) -> None:
         self._client = GuardedClient(fetch_policy(settings))
-        self._readers = PageReaders(readers)
+        self._readers = PageReaders(readers, cores)
         scrape = Scrape(self._client, RobotsCache(self._client), self._readers)
         self.catalogue = Catalogue([Numbers(), Letters(), scrape, *installed_job_types(), *more])
 
@@ -71,7 +79,8 @@ class Service:
         self.settings = settings
         # two: while one is handed its next page, the other has a core's work
         readers = settings.page_readers or 2 * shared_cores(settings.workers)
-        self._workshop = Workshop(settings, job_types or [], readers=readers)
+        self.cores = Cores()
+        self._workshop = Workshop(settings, job_types or [], readers=readers, cores=self.cores)
         catalogue = self._workshop.catalogue
         self.metrics = metrics or Metrics()
         self.metrics.know(job_type.name for job_type in catalogue)
@@ -85,7 +94,7 @@ class Service:
             on_commit=news.announce,
             measure=self.metrics.committed,
         )
-        self.engine = Engine(self.store, catalogue, clock, settings, self.metrics)
+        self.engine = Engine(self.store, catalogue, clock, settings, self.metrics, self.cores)
         seats = Seats(settings.threads)
         self.operations = Operations(
             Parts(self.store, self.engine, catalogue, clock, settings, news, seats)

@@ -87,6 +87,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
+        if self.settings.one_core:
+            self.service.cores.keep_to_one()
         while self.alive:
             try:
                 self.service.start()

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     dedicated_limit: int = Field(
         256, ge=1, le=4096, description="dedicated and sequential threads of each worker"
     )
+    one_core: bool = Field(
+        True,
+        description="keep a worker's threads on one core: Python's lock lets one run",
+    )
     drain_s: float = Field(8.0, ge=0, le=3600, description="time for running jobs after SIGTERM")
     job_timeout_s: float = Field(3600.0, gt=0, le=86400, description="timeout of a job without one")
     stop_grace_s: float = Field(

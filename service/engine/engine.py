@@ -9,6 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from service.clock import Clock
+from service.cores import Cores
 from service.engine.dispatcher import Dispatcher
 from service.engine.ensemble import Ensembles
 from service.engine.executors import (
@@ -58,11 +59,13 @@ class Engine:
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
+        cores: Cores,
     ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
+        self._cores = cores
         self._sequential = SequentialExecutor(settings.dedicated_limit)
         self._pool = PoolExecutor(settings.pool_size)
         self._executors: dict[Executor, JobExecutor] = {
@@ -73,7 +76,7 @@ class Engine:
         places = 2 * (settings.pool_size * LONGEST + settings.dedicated_limit)
         self._registry = FutureRegistry(capacity=places)
         self._ensembles = Ensembles()
-        self._runner = Runner(catalogue, store, clock, RunnerLimits.of(settings))
+        self._runner = Runner(catalogue, store, clock, RunnerLimits.of(settings), cores)
         self._dispatcher = Dispatcher(
             store,
             self._runner,
@@ -86,6 +89,7 @@ class Engine:
             store,
             _nodes_folder(settings),
             settings,
+            cores,
             measure=metrics.committed,
             on_rescue=self._dispatcher.wake,
         )
@@ -181,6 +185,7 @@ class Engine:
             live.token.stop(JobHandedBack)
 
     def _look_around(self) -> None:
+        self._cores.look()
         self._look_after_threads()
         self.measure()
         self._note_beginnings()

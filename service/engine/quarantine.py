@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic, sleep
 
+from service.cores import Cores
 from service.engine.liveness import LifeLock
 from service.model import Committed
 from service.settings import Settings
@@ -49,6 +50,7 @@ class Quarantine:
         store: Store,
         folder: Path,
         settings: Settings,
+        cores: Cores,
         *,
         measure: Callable[[Committed], None],
         on_rescue: Callable[[], None],
@@ -56,6 +58,7 @@ class Quarantine:
         self._store = store
         self._folder = folder
         self._settings = settings
+        self._cores = cores
         self._measure = measure
         self._on_rescue = on_rescue
         self._cells: list[CellProcess] = []  # the keeper's thread writes; after its end, stop
@@ -112,7 +115,7 @@ class Quarantine:
         if monotonic() < self._not_before:
             return
         try:
-            self._cells.append(CellProcess(self._folder, self._settings))
+            self._cells.append(CellProcess(self._folder, self._settings, self._cores))
         except OSError as error:
             self._pause(str(error))
 
@@ -143,13 +146,13 @@ class Quarantine:
 class CellProcess:
     """A cell, as seen by the process that started it."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, cores: Cores) -> None:
         mine, theirs = socket.socketpair()
         self._connection = Connection(mine.detach())
         self._lock = LifeLock(folder)
         try:
             held = self._lock.acquire()
-            with theirs:
+            with theirs, cores.all_for_a_child():
                 self._process = subprocess.Popen(  # noqa: S603 - our own module
                     [sys.executable, "-m", "service.cell", str(theirs.fileno())],
                     # it holds the lock as well: while one of the two lives, the cell is not dead

@@ -13,6 +13,7 @@ import orjson
 from pydantic import JsonValue, ValidationError
 
 from service.clock import Clock
+from service.cores import Cores
 from service.engine.context import RunningContext
 from service.engine.registry import Begun, LiveJob
 from service.engine.surprises import Surprises
@@ -67,11 +68,19 @@ class Verdict(NamedTuple):
 class Runner:
     """Turns a job into an outcome, whatever the job does."""
 
-    def __init__(self, catalogue: Catalogue, store: Store, clock: Clock, limits: RunnerLimits):
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        clock: Clock,
+        limits: RunnerLimits,
+        cores: Cores,
+    ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._clock = clock
         self._limits = limits
+        self._cores = cores
         self._surprises = Surprises()
 
     def run(self, live: LiveJob) -> Outcome:
@@ -160,6 +169,7 @@ class Runner:
         job_type = self._catalogue.get(job.type)
         if job_type is None:
             raise JobFailed("unknown_type", f"job type {job.type!r} is not installed here any more")
+        self._cores.use(one=job_type.one_core)
         try:
             params = job_type.params_model.model_validate_json(job.params)
         except ValidationError as invalid:

@@ -68,6 +68,10 @@ class JobType(Generic[P]):
     description: ClassVar[str]
     params_model: ClassVar[type[BaseModel]]
     example: ClassVar[dict[str, Any]]
+    one_core: ClassVar[bool] = False
+    """Whether a job's thread may share a core with all others of its process: best where it mostly
+    waits, or runs Python code, of which one thread runs at a time. What computes for long without
+    Python's lock is to leave it False."""
 
     def run(self, ctx: JobContext, params: P) -> JsonValue | JsonText:
         """Do the job. Promises nothing about threads but that this one is the job's own."""

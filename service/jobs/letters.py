@@ -23,6 +23,7 @@ class LettersParams(Params):
 
 
 class Letters(JobType[LettersParams]):
+    one_core = True
     name = "letters"
     description = "Prints each letter of `letters`, waiting `delay_s` after each."
     params_model: ClassVar[type[BaseModel]] = LettersParams

@@ -25,6 +25,7 @@ class NumbersParams(Params):
 
 class Numbers(JobType[NumbersParams]):
     name = "numbers"
+    one_core = True
     description = "Prints `count` numbers from `start`, waiting `delay_s` after each."
     params_model: ClassVar[type[BaseModel]] = NumbersParams
     example: ClassVar[dict[str, Any]] = {

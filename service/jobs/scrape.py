@@ -31,6 +31,7 @@ class Scrape(JobType[ScrapeParams]):
     """Owns neither client nor robots cache nor readers: whoever made them closes them."""
 
     name: ClassVar[str] = "scrape"
+    one_core: ClassVar[bool] = True
     description: ClassVar[str] = (
         "Fetch one HTML page, robots.txt permitting, and read its title, metadata, links and "
         "headings, its text, or what CSS selectors match."

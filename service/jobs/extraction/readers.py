@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from service.cores import Cores
 from service.errors import JobFailed
 from service.jobs.contract import JobContext
 from service.jobs.extraction import channel
@@ -51,7 +52,8 @@ class PageReaders:
     Starts nothing: a reader's process is started when a page waits for one, and kept.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, cores: Cores | None = None) -> None:
+        self._cores = cores or Cores()
         self._closed = False  # set by close, read by job threads; guarded by _lock
         self._lock = Lock()
         self._turns: SimpleQueue[None] = SimpleQueue()  # one for each page that may be read now
@@ -135,7 +137,7 @@ class PageReaders:
         with self._lock:
             reader = self._idle.pop() if self._idle else None
         try:
-            return reader or _Reader()
+            return reader or _Reader(self._cores)
         except BaseException:
             self._turns.put(None)
             raise
@@ -153,9 +155,9 @@ class PageReaders:
 class _Reader:
     """One process that reads pages. Used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, cores: Cores) -> None:
         mine, theirs = socket.socketpair()
-        with theirs:
+        with theirs, cores.all_for_a_child():
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", "service.jobs.extraction.reader", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

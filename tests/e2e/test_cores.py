@@ -1,0 +1,52 @@
+"""Which cores a real service uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import job
+from tests.support.server import Server
+from tests.support.site import Site
+
+ALL = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+pytestmark = pytest.mark.skipif(len(ALL) < 2, reason="needs Linux and two cores")
+
+
+def cores_of(pid: int) -> list[set[int]]:
+    """Of each thread."""
+    tasks = [int(folder.name) for folder in Path(f"/proc/{pid}/task").iterdir()]
+    return [os.sched_getaffinity(task) for task in tasks]
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def test_the_threads_of_a_worker_share_a_core_and_what_reads_pages_has_all(
+    make_server: Callable[..., Server],
+) -> None:
+    with Site() as site:
+        site.pages["/"] = "<title>Hello</title>"
+        server = make_server(fetch_allow_cidrs="127.0.0.0/8", fetch_allow_ports=site.port).start()
+        server.run(job("scrape", url=f"{site.url}/"), *[job(count=1)] * 20)
+        (worker,) = server.workers()
+        first, *others = cores_of(worker)
+        assert len(first) == 1
+        assert len(others) > 3
+        assert all(cores == first for cores in others)
+        (reader,) = children_of(worker)
+        assert cores_of(reader) == [ALL]
+    assert cores_of(server.process.pid) == [ALL], "the master forks the next workers"
+
+
+def test_it_can_be_told_not_to(make_server: Callable[..., Server]) -> None:
+    server = make_server(one_core="false").start()
+    server.run(job(count=1))
+    (worker,) = server.workers()
+    assert all(cores == ALL for cores in cores_of(worker))
