@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     [
         (faulty.INSERT, 1),
         (faulty.SEAL, 1),
-        (faulty.SUBMIT, 1),
+        (faulty.SUBMIT, 2),  # the same commit claimed it
         (faulty.CLAIM, 1),
         (faulty.CLAIMED, 2),
         (faulty.FINISH, 2),

@@ -105,7 +105,8 @@ def committed(_: object) -> None:
 
 def arm() -> None:
     around(submits, "insert_jobs", after=lambda _: die_at(INSERT))
-    around(submits, "seal", after=lambda _: passes(SEAL, then=SUBMIT))
+    for name in ("accept", "seal"):
+        around(submits, name, after=lambda _: passes(SEAL, then=SUBMIT))
     around(claims, "claim", after=lambda got: got.shifts and passes(CLAIM, then=CLAIMED))
     around(
         journals,
