@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, process_time
 from typing import NamedTuple
@@ -81,7 +81,7 @@ class Cores:
         """Let the calling thread keep to the one core, or run on all of them."""
         core = self._home if one else None
         if self._home is not None and getattr(self._thread, "core", -1) != core:
-            os.sched_setaffinity(0, self._allowed if core is None else {core})
+            _put(0, self._allowed if core is None else {core})
             self._thread.core = core
 
     @contextmanager
@@ -91,21 +91,18 @@ class Cores:
             yield
             return
         mine = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, self._allowed)
+        _put(0, self._allowed)
         try:
             yield
         finally:
-            os.sched_setaffinity(0, mine)
+            _put(0, mine)
 
     def _move_to(self, core: int) -> None:
         first, self._home = self._home is None, core
         for task in [int(folder.name) for folder in Path("/proc/self/task").iterdir()]:
-            try:
-                # of those that run already, the ones with all cores were given them by ``use``
-                if first or len(os.sched_getaffinity(task)) == 1:
-                    os.sched_setaffinity(task, {core})
-            except ProcessLookupError:
-                pass  # it has ended
+            # of those that run already, the ones with all cores were given them by ``use``
+            if first or _is_put(task):
+                _put(task, {core})
 
     def _used(self) -> Usage:
         busy_s: dict[int, float] = {}
@@ -115,3 +112,17 @@ class Cores:
                 user, _nice, system, _idle, _iowait, irq, softirq = map(int, ticks[:7])
                 busy_s[int(name[3:])] = (user + system + irq + softirq) / _TICKS
         return Usage(monotonic(), process_time(), busy_s)
+
+
+def _put(task: int, cores: set[int]) -> None:
+    """Nothing of the service depends on it: a core may be taken away meanwhile, or a sandbox
+    forbid it."""
+    with suppress(OSError):
+        os.sched_setaffinity(task, cores)
+
+
+def _is_put(task: int) -> bool:
+    try:
+        return len(os.sched_getaffinity(task)) == 1
+    except ProcessLookupError:
+        return False

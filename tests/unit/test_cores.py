@@ -169,3 +169,18 @@ def test_where_it_gains_nothing_it_keeps_to_none(
         patch.setattr(sys, "_is_gil_enabled", lambda: name != "no lock", raising=False)
         cores.keep_to_one()
     assert os.sched_getaffinity(0) == ALL
+
+
+def test_where_it_is_forbidden_everything_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(task: int, cores: set[int]) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    cores = Cores()
+    cores.keep_to_one()
+    cores.use(one=False)
+    cores.use(one=True)
+    with cores.all_for_a_child():
+        pass
+    monkeypatch.undo()
+    assert os.sched_getaffinity(0) == ALL
