@@ -105,6 +105,8 @@ class Soak:
     def _calm(self) -> None:
         """The same work on processes that live on, from one quiet moment to another."""
         if self._plan.calm_s:
+            # threads begin when they are needed: a process that the last fault left has few
+            Event().wait(self._plan.calm_s / 10)
             self._quiet()
             self._calm_from = monotonic()
             self._working.set()
