@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import BindParameter, bindparam, exists, func, or_, select, text
+from sqlalchemy import BindParameter, bindparam, exists, func, literal, select, text
 from sqlalchemy.engine import Dialect
 
 from service.model import Executor
 from service.store.database import Database
 from service.store.prepared import Prepared
-from service.store.schema import CLAIMABLE, DUE, RUNNING, batches, jobs
+from service.store.schema import RUNNING, batches, jobs
+from service.store.statements import open_to
+from service.store.upkeep import NEXT_DUE
 
 
 class Outlook(NamedTuple):
@@ -29,20 +31,14 @@ class Lookout:
 
     def __init__(self, dialect: Dialect) -> None:
         node: BindParameter[int] = bindparam("node")
-        free = (
-            text(CLAIMABLE),
-            batches.c.running < batches.c.width,
-            or_(batches.c.home.is_(None), batches.c.home == node),
-        )
         claimable = [
-            exists(select(batches.c.key).where(*free, batches.c.executor == kind.value))
+            exists(select(batches.c.key).where(*open_to(node, literal(kind.value))))
             for kind in Executor
         ]
-        due = select(jobs.c.due_ms).where(text(DUE)).order_by(jobs.c.due_ms).limit(1)
         stopping = text(RUNNING), jobs.c.owner == node, jobs.c.cancelling == 1
         cancelling = select(func.json_group_array(jobs.c.key)).where(*stopping)
         self._look = Prepared(
-            select(*claimable, due.scalar_subquery(), cancelling.scalar_subquery()), dialect
+            select(*claimable, NEXT_DUE.scalar_subquery(), cancelling.scalar_subquery()), dialect
         )
 
     def look(self, database: Database, node: int) -> Outlook:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Select,
+    TextClause,
     bindparam,
     insert,
     literal_column,
@@ -95,6 +96,18 @@ def _insert_console() -> Executable:
     return insert(console).from_select(list(CONSOLE_ROW), rows)
 
 
+def open_to(
+    node: ColumnElement[int], executor: ColumnElement[str]
+) -> list[ColumnElement[bool] | TextClause]:
+    """Of which batches a node may claim jobs for an executor."""
+    return [
+        text(CLAIMABLE),
+        batches.c.executor == executor,
+        batches.c.running < batches.c.width,
+        or_(batches.c.home.is_(None), batches.c.home == node),
+    ]
+
+
 def _claimable_batches() -> Select[Any]:
     columns = (
         batches.c.key,
@@ -108,12 +121,7 @@ def _claimable_batches() -> Select[Any]:
     )
     return (
         select(*columns)
-        .where(
-            text(CLAIMABLE),
-            batches.c.executor == bindparam("executor"),
-            batches.c.running < batches.c.width,
-            or_(batches.c.home.is_(None), batches.c.home == bindparam("owner")),
-        )
+        .where(*open_to(bindparam("owner"), bindparam("executor")))
         .order_by(batches.c.priority.desc(), batches.c.turn, batches.c.key)
         .limit(bindparam("most"))
     )

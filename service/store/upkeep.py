@@ -9,6 +9,9 @@ from service.store.removal import remove_batch, remove_piece
 from service.store.schema import DUE, WAITS_FOR_HOST, batches, hosts, idempotency, jobs, tombstones
 from service.store.transaction import Transaction
 
+NEXT_DUE = select(jobs.c.due_ms).where(text(DUE)).order_by(jobs.c.due_ms).limit(1)
+"""When the next delay is over (ms); no row if none is running."""
+
 DUE_PIECE = 2_000
 HOST_MEMORY_MS = 86_400_000
 TOMBSTONE_MS = 30 * 86_400_000
@@ -23,9 +26,7 @@ def wake_due(tx: Transaction) -> int | None:
         .limit(DUE_PIECE)
     ).scalars()
     tx.wake(list(due))
-    return tx.connection.execute(
-        select(jobs.c.due_ms).where(text(DUE)).order_by(jobs.c.due_ms).limit(1)
-    ).scalar()
+    return tx.connection.execute(NEXT_DUE).scalar()
 
 
 def wake_forgotten(tx: Transaction) -> None:

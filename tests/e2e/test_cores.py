@@ -6,21 +6,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.api import job
+from tests.support.cores import ALL, needs_cores, tasks_of
 from tests.support.server import Server
 from tests.support.site import Site
 
-ALL = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-
-pytestmark = pytest.mark.skipif(len(ALL) < 2, reason="needs Linux and two cores")
+pytestmark = needs_cores
 
 
 def cores_of(pid: int) -> list[set[int]]:
     """Of each thread."""
-    tasks = [int(folder.name) for folder in Path(f"/proc/{pid}/task").iterdir()]
-    return [os.sched_getaffinity(task) for task in tasks]
+    return [os.sched_getaffinity(task) for task in tasks_of(pid)]
 
 
 def children_of(pid: int) -> list[int]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
 from pydantic import JsonValue
 
 from service.composition import Service
 from service.jobs.contract import JobContext, JobType, Params
 from tests.support.api import Api, job
+from tests.support.cores import ALL, free_all_threads, needs_cores
 
 
 class Spreading(JobType[Params]):
@@ -32,19 +31,17 @@ class Keeping(Spreading):
     one_core = True
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+@needs_cores
 def test_a_job_type_says_whether_its_threads_share_a_core(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service(pool_size=1, job_types=[Keeping(), Spreading()])
-    everything = os.sched_getaffinity(0)
     service.cores.keep_to_one()
     try:
         api = Api(service.app.test_client())
         path = api.submit(job("keeping"), job("spreading"), job("keeping"))
         api.ended(path)
         results = [one["result"] for one in api.jobs(path)]
-        assert results == [1, len(everything), 1]
+        assert results == [1, len(ALL), 1]
     finally:
-        for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), everything)
+        free_all_threads()

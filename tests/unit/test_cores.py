@@ -13,17 +13,15 @@ import pytest
 
 from service import cores as module
 from service.cores import Cores
+from tests.support.cores import ALL, free_all_threads, needs_cores
 
-ALL = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-
-pytestmark = pytest.mark.skipif(len(ALL) < 2, reason="needs Linux and two cores")
+pytestmark = needs_cores
 
 
 @pytest.fixture(autouse=True)
 def _free_again() -> Iterator[None]:
     yield
-    for task in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(task.name), ALL)
+    free_all_threads()
 
 
 @pytest.fixture
@@ -73,6 +71,13 @@ class Stat:
         self.path.write_text("\n".join([*lines, "intr 1 2 3", "ctxt 5"]))
 
 
+@pytest.fixture
+def stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stat:
+    """That is looked at as often as is asked."""
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    return Stat(tmp_path)
+
+
 def test_it_keeps_to_none_until_it_is_told() -> None:
     cores = Cores()
     cores.use(one=True)
@@ -116,10 +121,8 @@ def test_a_process_that_is_started_may_use_all_cores() -> None:
 
 
 def test_it_moves_from_a_core_that_others_crowd_to_the_calmest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting_thread: threading.Thread
+    stat: Stat, waiting_thread: threading.Thread
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.0)
-    stat = Stat(tmp_path)
     cores = Cores(stat.path)
     cores.keep_to_one()
     (home,) = os.sched_getaffinity(0)
@@ -139,10 +142,8 @@ def test_it_moves_from_a_core_that_others_crowd_to_the_calmest(
 
 
 def test_a_thread_with_all_cores_keeps_them_through_a_move(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stat: Stat,
 ) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.0)
-    stat = Stat(tmp_path)
     cores = Cores(stat.path)
     cores.keep_to_one()
     (home,) = os.sched_getaffinity(0)

@@ -156,7 +156,7 @@ class _Reading:
                 self._cap.note("links")
                 break
             text = cut("links", page.link_text(element), MAX_LINK_TEXT_CHARS)
-            rel = value(attributes, "rel") if "rel" in attributes else None
+            rel = value(attributes, "rel")
             links.append({"url": url, "text": text, "rel": rel and clean(rel)[:MAX_REL_CHARS]})
         return links
 

@@ -25,9 +25,10 @@ def clean(text: str) -> str:
 
     Of more than 30 combining characters in a row only the first 30 stay.
     """
-    if is_clean(text):
-        return text
-    if not text.isprintable():
+    printable = text.isprintable()
+    if printable and text.isascii() and "  " not in text and text == text.strip():
+        return text  # words with single spaces between them, like most texts of most pages
+    if not printable:
         text = _REMOVED.sub("", text)
     text = " ".join(text.split())
     if text.isascii():
@@ -35,12 +36,6 @@ def clean(text: str) -> str:
     if len(text) > MAX_COMBINING:
         text = _too_many_combining().sub(r"\1", text)
     return unicodedata.normalize("NFC", text)
-
-
-def is_clean(text: str) -> bool:
-    """Whether it is words with single spaces between them, like most texts of most pages. Other
-    texts may be clean, too."""
-    return text.isascii() and text.isprintable() and "  " not in text and text == text.strip()
 
 
 @cache
@@ -73,8 +68,7 @@ class Capper:
 
     def cut(self, field: str, text: str, limit: int) -> str:
         """The clean text, at most ``limit`` characters of it."""
-        if not is_clean(text):
-            text = clean(text)
+        text = clean(text)
         if len(text) <= limit:
             return text
         self.note(field)
