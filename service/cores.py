@@ -48,13 +48,15 @@ class Cores:
         self._usage: Usage | None = None
         self._thread = threading.local()  # .core: where its jobs run, None for all cores
 
-    def keep_to_one(self) -> None:
+    def keep_to_one(self, processes: int = 1) -> None:
         """From now on the threads of this process, and those that they start, share a core.
 
-        Not where there is but one, or no lock of Python's.
+        Not where there is but one, or no lock of Python's; nor if ``processes``, as many as keep
+        to one each, are more than the cores: the kernel shares those out better.
         """
         locked = getattr(sys, "_is_gil_enabled", lambda: True)()
-        if locked and len(self._allowed) > 1 and self._stat.exists():
+        enough = len(self._allowed) >= max(2, processes)
+        if locked and enough and self._stat.exists():
             # workers that were started one after the other begin on different ones
             self._move_to(sorted(self._allowed)[os.getpid() % len(self._allowed)])
 

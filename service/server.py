@@ -88,7 +88,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         gc.freeze()
         gc.set_threshold(*COLLECT)
         if self.settings.one_core:
-            self.service.cores.keep_to_one()
+            self.service.cores.keep_to_one(self.settings.workers)
         while self.alive:
             try:
                 self.service.start()

@@ -50,7 +50,8 @@ class Settings(BaseSettings):
     )
     one_core: bool = Field(
         True,
-        description="keep a worker's threads on one core: Python's lock lets one run",
+        description="keep a worker's threads on one core (Python's lock lets one run), unless "
+        "there are more workers than cores",
     )
     drain_s: float = Field(8.0, ge=0, le=3600, description="time for running jobs after SIGTERM")
     job_timeout_s: float = Field(3600.0, gt=0, le=86400, description="timeout of a job without one")

@@ -10,6 +10,7 @@ from tests.support.api import job
 from tests.support.cores import ALL, needs_cores, tasks_of
 from tests.support.server import Server
 from tests.support.site import Site
+from tests.support.waiting import eventually
 
 pytestmark = needs_cores
 
@@ -46,3 +47,15 @@ def test_it_can_be_told_not_to(make_server: Callable[..., Server]) -> None:
     server.run(job(count=1))
     (worker,) = server.workers()
     assert all(cores == ALL for cores in cores_of(worker))
+
+
+def test_more_workers_than_cores_are_left_to_the_kernel(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(workers=len(ALL) + 1).start()
+    server.run(job(count=1))
+    eventually(
+        lambda: all(len(cores_of(pid)) > 3 for pid in server.workers()),
+        "each worker has started its threads",
+    )
+    assert all(cores == ALL for pid in server.workers() for cores in cores_of(pid))

@@ -92,6 +92,13 @@ def test_all_threads_share_a_core_once_it_is_told(waiting_thread: threading.Thre
     assert seen_by() == {mine}
 
 
+def test_as_many_processes_as_cores_keep_to_one_each_and_more_to_none() -> None:
+    Cores().keep_to_one(len(ALL) + 1)
+    assert os.sched_getaffinity(0) == ALL
+    Cores().keep_to_one(len(ALL))
+    assert len(os.sched_getaffinity(0)) == 1
+
+
 def test_a_thread_that_needs_all_cores_gets_them_and_gives_them_back() -> None:
     cores = Cores()
     cores.keep_to_one()
