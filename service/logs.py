@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterable
 from itertools import islice
 from json import JSONEncoder
+from math import isfinite
 from typing import Any, TextIO
 
 import orjson
@@ -32,6 +33,7 @@ LENGTHS = (2048, 512, 128, 32)
 MOST_FIELDS = 30
 MOST_ITEMS = 20
 
+_ORDINARY = frozenset({str, int, float, bool, type(None)})
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _encode = JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -50,6 +52,7 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level.upper())
     logging.captureWarnings(True)
+    _look_for_no_more_than_is_told()
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
@@ -66,6 +69,13 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     )
 
 
+def _look_for_no_more_than_is_told() -> None:
+    """No record needs the line of code that made it, nor its thread (Python's Logging HOWTO,
+    "Optimization")."""
+    logging._srcfile = None
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+
+
 def writes_json(log_format: str, stream: TextIO | None = None) -> bool:
     return not (stream or sys.stderr).isatty() if log_format == "auto" else log_format == "json"
 
@@ -79,10 +89,23 @@ def formatter(log_format: str, stream: TextIO) -> logging.Formatter:
             colors=colors, exception_formatter=structlog.dev.plain_traceback
         )
         last = [_made_printable, console]
-    return ProcessorFormatter(
+    return _Formatter(
         foreign_pre_chain=[ExtraAdder(), *_described()],
         processors=[ProcessorFormatter.remove_processors_meta, _tell_error, *last],
     )
+
+
+class _Formatter(ProcessorFormatter):
+    """Does the same to an ordinary record with less ado, as three of them stand in a POST's way:
+    the processors leave such a record as it is, so they need no copy of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if type(record.msg) is not str or record.exc_info or record.stack_info:
+            return super().format(record)
+        event: Any = {"event": record.getMessage(), "_record": record, "_from_structlog": False}
+        for process in (*(self.foreign_pre_chain or ()), *self.processors):
+            event = process(self.logger, record.levelname.lower(), event)
+        return str(event)
 
 
 class Lines(logging.StreamHandler[TextIO]):
@@ -138,8 +161,8 @@ def _tell_error(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     first = {name: event.pop(name, "") for name in ("timestamp", "level", "event")}
     fields = {**first, **dict(islice(event.items(), MOST_FIELDS))}
-    if all(_is_plain(name) and _is_plain(value) for name, value in fields.items()):
-        return _harmless(orjson.dumps(fields).decode())
+    if line := _ordinary_line(fields):
+        return line
     for most in LENGTHS:
         line = _encoded({short(str(k), 64): plain(v, _most(k, most)) for k, v in fields.items()})
         if len(line) < LINE_BYTES:
@@ -147,13 +170,18 @@ def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     return _encoded({name: plain(value, LENGTHS[-1]) for name, value in first.items()})
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it can stand in a line as it is, as nearly all does. 2 * MOST_FIELDS of them fit."""
-    if type(value) is str:
-        return len(value) <= 64 and value.isascii()
-    if type(value) is int or type(value) is float:
-        return abs(value) < 1 << 63
-    return value is None or type(value) is bool
+def _ordinary_line(fields: dict[str, Any]) -> str | None:
+    """The line of values that can stand in it as they are, as nearly all do."""
+    values = fields.values()
+    floats = [value for value in values if type(value) is float]
+    if not (_ORDINARY.issuperset(map(type, values)) and all(map(isfinite, floats))):
+        return None
+    try:
+        line = orjson.dumps(fields, option=orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        return None
+    # in a line so short no value is too long
+    return _harmless(line.decode()) if len(line) <= LENGTHS[1] and line.isascii() else None
 
 
 def _most(name: str, most: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.stdlib import ProcessorFormatter
 
 from service import logs
 from service.engine.surprises import Surprises
@@ -55,6 +56,12 @@ def written(log_format: str, event: str, error: BaseException | None = None, **m
         record.exc_info = (type(error), error, error.__traceback__)
     handler.handle(record)
     return stream.getvalue()
+
+
+def without_its_time(line: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(line)
+    del told["timestamp"]
+    return told
 
 
 def one_json_line(text: str) -> dict[str, Any]:
@@ -190,3 +197,29 @@ def test_of_a_million_equal_surprises_few_are_told() -> None:
     assert surprises.untold("scrape ValueError") == 0
     now_and_then = Surprises(every_s=0)
     assert [now_and_then.untold("x") for _ in range(3)] == [0, 0, 0]
+
+
+@given(
+    event=any_text.filter(bool),
+    extra=st.dictionaries(st.sampled_from(["status", "level", "event", "pid", "x"]), any_value),
+)
+def test_an_ordinary_record_is_told_as_structlog_tells_any(
+    event: str, extra: dict[str, Any]
+) -> None:
+    formatter = logs.formatter("json", io.StringIO())
+    record = logging.makeLogRecord({"name": "a.b", "levelname": "INFO", "msg": event, **extra})
+    told, by_structlog = formatter.format(record), ProcessorFormatter.format(formatter, record)
+    assert without_its_time(told) == without_its_time(by_structlog)
+    assert list(json.loads(told)) == list(json.loads(by_structlog))
+
+
+def test_a_short_line_is_the_one_that_would_be_shortened() -> None:
+    fields = {"timestamp": "t", "level": "info", "event": "e\x7f\n", "n": 1, "s": 0.5, "no": None}
+    told = logs._ordinary_line(fields)
+    assert told is not None
+    assert told == logs._encoded({k: logs.plain(v, 2048) for k, v in fields.items()})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1 << 60, "\xe9", "x" * 500, [1]])
+def test_what_needs_care_is_not_told_the_short_way(value: Any) -> None:
+    assert logs._ordinary_line({"event": "e", "value": value}) is None
