@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from threading import Thread
 from time import monotonic, sleep
@@ -45,6 +46,9 @@ STORE_PAUSE_S = 0.5
 
 GREETING_S = 0.01
 """A request thread waits so long for the first byte of a new connection."""
+
+NEXT_S = 0.001
+"""It waits so long for the next request of a client that it has answered."""
 
 ACCEPT_PAUSE_S = 0.1
 """After a connection that there was no room for."""
@@ -120,6 +124,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except Exception:
             log.exception("the service did not stop in good order")
 
+    def get_thread_pool(self) -> RequestThreads:
+        return RequestThreads(max_workers=self.cfg.threads)
+
     # --- too many clients -------------------------------------------------------------------
 
     def accept(self, listener: Any) -> None:
@@ -154,6 +161,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             paced.begin()
         try:
             kept = super().handle(conn)
+            while kept is True and self._asks_again(conn):
+                if paced:
+                    paced.rest()
+                kept = super().handle(conn)
             if not kept:
                 # gunicorn would do it in its main loop, which then waits for the client
                 close_graceful(conn.sock)
@@ -161,6 +172,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         finally:
             if paced:
                 paced.end()
+
+    def _asks_again(self, conn: TConn) -> bool:
+        """Whether the thread is to go on with this client: it sends its next request at once, and
+        nobody waits for a thread. The way through the main loop costs as much as a small answer."""
+        if not self.alive or self.tpool.is_short:
+            return False
+        # a client that does not wait for answers may have sent it along with the last
+        asks = conn.parser.unreader.buf.getvalue() or sends(conn.sock, NEXT_S)
+        return bool(asks) and self.alive and not self.tpool.is_short
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Called in the main loop, after ``handle``."""
@@ -199,11 +219,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 def speaks(conn: TConn) -> bool:
     """Whether a new client sends something at once. (gunicorn's own way to tell takes a file
     descriptor, and there may be none left.)"""
-    if not conn.data_ready:
-        first = select.poll()
-        first.register(conn.sock, select.POLLIN)
-        conn.data_ready = bool(first.poll(GREETING_S * 1000))
+    conn.data_ready = conn.data_ready or sends(conn.sock, GREETING_S)
     return bool(conn.data_ready)
+
+
+def sends(client: socket.socket, within_s: float) -> bool:
+    """Whether there is something to read, be it the end."""
+    first = select.poll()
+    first.register(client, select.POLLIN)
+    return bool(first.poll(within_s * 1000))
+
+
+class RequestThreads(ThreadPoolExecutor):
+    """gunicorn's pool of threads."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether requests wait for a thread."""
+        return not self._work_queue.empty()
 
 
 class ServerLog(Logger):  # type: ignore[misc]
