@@ -170,7 +170,7 @@ def _observed(
         return []
     bounds, texts = METRICS[name].bounds, _BOUNDS[name]
     # many of them are the same number of milliseconds
-    alike = Counter(values).items()
+    alike = Counter(values).items() if len(values) > 1 else [(values[0], 1)]
     counted = [((name, *labels, texts[bisect_left(bounds, value)]), float(n)) for value, n in alike]
     return [*counted, ((name, *labels, SUM), sum(values))]
 

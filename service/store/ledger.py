@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -68,6 +69,7 @@ class Entry:
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
+_values = attrgetter(*_COLUMNS)
 _FIXED = {"key", "id", "owner", "executor", "ttl_s", "total"}
 
 
@@ -123,8 +125,10 @@ class Ledger:
     def settle(self) -> set[Executor]:
         """Write every touched batch back, its status following from its counts. Returns the
         executors for which they have jobs that are ready to run."""
-        changes: Counter[int] = Counter()
         ready: set[Executor] = set()
+        if not self._entries:
+            return ready  # as mostly: each write of a transaction begins and ends with it
+        changes: Counter[int] = Counter()
         for entry in self._entries.values():
             if entry is None:
                 continue
@@ -133,8 +137,8 @@ class Ledger:
                 ready.add(Executor(entry.executor))
             changes[entry.owner] += entry.queued - self._queued_before[entry.key]
             self.touched.add(entry.id)
-            binds = {name: getattr(entry, name) for name in _COLUMNS}
-            self._statements.write.run(self._cursor, {**binds, "batch": entry.key})
+            binds = dict(zip(_COLUMNS, _values(entry), strict=True), batch=entry.key)
+            self._statements.write.run(self._cursor, binds)
         for owner, change in changes.items():
             self.count_queued(change, owner)
         self._entries.clear()
