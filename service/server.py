@@ -58,7 +58,7 @@ NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SPARE_SLOTS = 8
 """To count in, for workers that are added to a running service (a reload has twice as many)."""
 
-LAST_ANSWERS_S = 1.5
+LAST_ANSWERS_S = 1.0
 """After the drain, for answers that are being sent."""
 
 COLLECT = (5_000, 20, 20)
