@@ -30,6 +30,7 @@ several workers that share one never mix."""
 LENGTHS = (2048, 512, 128, 32)
 """Most characters of a value. The first that makes the line fit is taken."""
 
+LONGEST_NAME = 64
 MOST_FIELDS = 30
 MOST_ITEMS = 20
 
@@ -164,7 +165,9 @@ def _json_line(_: WrappedLogger, __: str, event: EventDict) -> str:
     if line := _ordinary_line(fields):
         return line
     for most in LENGTHS:
-        line = _encoded({short(str(k), 64): plain(v, _most(k, most)) for k, v in fields.items()})
+        line = _encoded(
+            {short(str(k), LONGEST_NAME): plain(v, _most(k, most)) for k, v in fields.items()}
+        )
         if len(line) < LINE_BYTES:
             return line
     return _encoded({name: plain(value, LENGTHS[-1]) for name, value in first.items()})
@@ -180,8 +183,10 @@ def _ordinary_line(fields: dict[str, Any]) -> str | None:
         line = orjson.dumps(fields, option=orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError:
         return None
-    # in a line so short no value is too long
-    return _harmless(line.decode()) if len(line) <= LENGTHS[1] and line.isascii() else None
+    # in a line so short no value is too long; a name may be
+    if len(line) > LENGTHS[1] or not line.isascii() or max(map(len, fields)) > LONGEST_NAME:
+        return None
+    return _harmless(line.decode())
 
 
 def _most(name: str, most: int) -> int:
@@ -205,7 +210,10 @@ def plain(value: Any, most: int) -> Any:
     if isinstance(value, float) and abs(value) < float("inf"):
         return float(value)
     if isinstance(value, dict):
-        return {short(_text(k), 64): _item(v, most) for k, v in islice(value.items(), MOST_ITEMS)}
+        return {
+            short(_text(k), LONGEST_NAME): _item(v, most)
+            for k, v in islice(value.items(), MOST_ITEMS)
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_item(v, most) for v in islice(value, MOST_ITEMS)]
     return short(_text(value), most)

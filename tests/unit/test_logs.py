@@ -223,3 +223,9 @@ def test_a_short_line_is_the_one_that_would_be_shortened() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1 << 60, "\xe9", "x" * 500, [1]])
 def test_what_needs_care_is_not_told_the_short_way(value: Any) -> None:
     assert logs._ordinary_line({"event": "e", "value": value}) is None
+
+
+def test_a_long_name_is_cut_in_a_short_line_too() -> None:
+    assert len(max(one_json_line(written("json", "e", **{"n" * 200: 1})), key=len)) < 90
+    assert logs._ordinary_line({"event": "e", "n" * 65: 1}) is None
+    assert logs._ordinary_line({"event": "e", "n" * 64: 1}) is not None
