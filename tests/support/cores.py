@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,4 +20,5 @@ def tasks_of(pid: int | str) -> list[int]:
 def free_all_threads() -> None:
     """Give those of this process all cores again."""
     for task in tasks_of("self"):
-        os.sched_setaffinity(task, ALL)
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.sched_setaffinity(task, ALL)
