@@ -30,6 +30,11 @@ from tests.support.evidence import (
 from tests.support.server import COMMAND, Server
 from tests.support.waiting import eventually
 
+STOPS_S = 2
+"""How long a stop may take after its drain."""
+BUSY_S = 5
+"""The machine may have more to do than this."""
+
 
 def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) -> None:
     server = make_server().start()
@@ -97,7 +102,7 @@ def test_sigterm_drains_and_leaves_the_queue(make_server: Callable[..., Server])
     running(server, path, 2)
     begun = monotonic()
     assert server.terminate() == 0
-    assert monotonic() - begun < 5.0
+    assert monotonic() - begun < 3 + STOPS_S + BUSY_S
     server.start()
     server.ended(path)
     each_ended_once(server, path, 52)
@@ -106,13 +111,13 @@ def test_sigterm_drains_and_leaves_the_queue(make_server: Callable[..., Server])
 
 def test_sigterm_hands_back_what_outlasts_the_drain(make_server: Callable[..., Server]) -> None:
     server = make_server(drain_s=0.5).start()
-    path = server.submit(job(count=2, delay_s=3.0))
+    path = server.submit(job(count=1, delay_s=60.0))
     running(server, path)
     begun = monotonic()
     assert server.terminate() == 0
-    assert monotonic() - begun < 3.0
+    assert monotonic() - begun < 0.5 + STOPS_S + BUSY_S
     server.start()
-    server.ended(path)
+    running(server, path)
     (item,) = server.jobs(path)
     assert [a["error"] and a["error"]["code"] for a in item["attempts"]] == ["handed_back", None]
 
@@ -128,7 +133,7 @@ def test_other_ways_to_stop_lose_nothing(
     for one in signals:
         server.process.send_signal(one)
     server.process.wait(20)
-    assert monotonic() - begun < 4.5
+    assert monotonic() - begun < 2 + STOPS_S + BUSY_S
     server.start()
     server.ended(path)
     each_ended_once(server, path, 40)

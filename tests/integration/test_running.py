@@ -378,7 +378,7 @@ def test_a_cancelled_job_that_never_returns_is_cancelled_once_its_process_has_go
 
 
 def test_waiting_for_a_lock_or_a_turn_does_not_use_up_the_timeout(api: Api) -> None:
-    jobs = [{**job("sleeper", seconds=0.3), "timeout_s": 0.5}] * 4
+    jobs = [{**job("sleeper", seconds=0.4), "timeout_s": 1.5}] * 5
     for executor in ("pool", "dedicated"):
         assert api.run(*jobs, lock="job", executor=executor)["outcome"] == "succeeded"
 
