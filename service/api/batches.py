@@ -279,9 +279,10 @@ def list_results(batch_id: str) -> Response:
     if chosen == "json":
         page = _job_page(batch_id, None)
         return _page([result_view(page.batch, job) for job in page.jobs], page.end)
-    pages = operations().jobs.results(operations().batches.show(batch_id).id)
-    lines = export.ndjson(pages) if chosen == "ndjson" else export.csv_rows(pages)
-    return streamed(lines, FORMATS[chosen])
+    jobs, whole_id = operations().jobs, operations().batches.show(batch_id).id
+    if chosen == "ndjson":
+        return streamed(export.ndjson(jobs.lines(whole_id)), FORMATS[chosen])
+    return streamed(export.csv_rows(jobs.results(whole_id)), FORMATS[chosen])
 
 
 @blueprint.get("/<batch_id>/console")

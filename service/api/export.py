@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from service import csv_text
-from service.api.present import result_line, result_view
+from service.api.present import result_lines, result_view
 from service.operations.jobs import JobPage
 
 
 def ndjson(pages: Iterable[JobPage]) -> Iterator[str]:
     for page in pages:
-        yield "".join(result_line(page.batch, job) + "\n" for job in page.jobs)
+        yield result_lines(page.jobs)
 
 
 def csv_rows(pages: Iterable[JobPage]) -> Iterator[str]:

@@ -233,12 +233,9 @@ def result_view(batch: Row[Any], job: Row[Any]) -> dict[str, Any]:
     return {**_result_head(batch, job), **_end(job)}
 
 
-def result_line(batch: Row[Any], job: Row[Any]) -> str:
-    """The same as JSON text, the result spliced in as it is stored: reading a large one only to
-    write it again would cost more than all the rest of an export."""
-    return (
-        f'{_head_text(batch, job)},"error":{job.error or "null"},"result":{job.result or "null"}}}'
-    )
+def result_lines(jobs: Iterable[Row[Any]]) -> str:
+    """Lines that the store rendered, each on one line for whoever splits them."""
+    return one_line("".join([job.line + "\n" for job in jobs]))
 
 
 def end_line(batch: Row[Any]) -> str:

@@ -10,7 +10,7 @@ from flask import Response, request
 
 from service.api.context import operations
 from service.api.events import Events, final_id
-from service.api.present import end_line, result_line, streamed
+from service.api.present import end_line, result_lines, streamed
 from service.connections import Audience
 from service.errors import Draining, TooManyStreams
 from service.model import BATCH_ENDED
@@ -62,7 +62,7 @@ def _followed(pieces: Iterable[bytes], followed: Followed[Any], kind: str) -> Re
 def _ndjson(followed: Iterable[EndedJobs]) -> Iterator[str]:
     for page in followed:
         if page.jobs:
-            yield "".join(result_line(page.batch, job) + "\n" for job in page.jobs)
+            yield result_lines(page.jobs)
         if page.last:
             yield end_line(page.batch) + "\n"
 

@@ -27,7 +27,8 @@ StillThere = Callable[[], None]
 
 
 class EndedJobs(NamedTuple):
-    """Jobs in the order in which they ended, read in one snapshot with the batch."""
+    """Jobs in the order in which they ended, or their lines, read in one snapshot with the
+    batch."""
 
     batch: Row[Any]
     jobs: Sequence[Row[Any]]
@@ -76,11 +77,11 @@ class Following(UseCase):
     """
 
     def results(self, batch_id: str, *, after: int, still_there: StillThere) -> Followed[EndedJobs]:
-        """Jobs as they end, behind the seq ``after``."""
+        """The lines of jobs as they end, behind the seq ``after``."""
         return self._ended_jobs(batch_id, after, still_there, results=True)
 
     def heads(self, batch_id: str, *, after: int, still_there: StillThere) -> Followed[EndedJobs]:
-        """The same, without the jobs' results."""
+        """The jobs themselves, without their results."""
         return self._ended_jobs(batch_id, after, still_there, results=False)
 
     def _ended_jobs(
@@ -96,7 +97,7 @@ class Following(UseCase):
             nonlocal after
             batch = self._find(connection, batch_id)
             rows, end = pages.finished_page(
-                connection, batch.key, after=after, limit=PAGE, results=results
+                connection, batch, after=after, limit=PAGE, results=results
             )
             after = queries.result_seq(rows[-1]) or 0 if rows else after
             return EndedJobs(batch, rows, end is not None)

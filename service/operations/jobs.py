@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from service.errors import NotFound
 from service.model import batch_of, index_of, job_key
 from service.operations.parts import UseCase
 from service.store import pages, queries
+from service.store.pages import Page
 
 PAGE = 1_000
 
@@ -49,13 +50,29 @@ class Jobs(UseCase):
     def results(self, batch_id: str) -> Iterator[JobPage]:
         """As ``pages``, with only what a line of the results tells of a job."""
 
-        def read(after: int) -> JobPage:
+        def read(connection: Connection, batch: Row[Any], after: int) -> Page:
+            return pages.results_page(connection, batch.key, after=after, limit=PAGE)
+
+        return self._read_all(batch_id, read)
+
+    def lines(self, batch_id: str) -> Iterator[JobPage]:
+        """As ``results``, but each job is its ``line`` already."""
+
+        def read(connection: Connection, batch: Row[Any], after: int) -> Page:
+            return pages.lines_page(connection, batch, after=after, limit=PAGE)
+
+        return self._read_all(batch_id, read)
+
+    def _read_all(
+        self, batch_id: str, read: Callable[[Connection, Row[Any], int], Page]
+    ) -> Iterator[JobPage]:
+        def behind(after: int) -> JobPage:
             with self._store.snapshot() as connection:
                 batch = self._find(connection, batch_id)
-                jobs, end = pages.results_page(connection, batch.key, after=after, limit=PAGE)
+                jobs, end = read(connection, batch, after)
             return JobPage(batch, jobs, {}, None if end is None else index_of(end))
 
-        return _all(read)
+        return _all(behind)
 
     def show(self, batch_id: str, index: int) -> JobPage:
         """One job, as a page."""

@@ -6,8 +6,9 @@ Every page goes on behind a key, so the last page costs what the first does.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 
 from service.model import job_key
+from service.store.lines import LINE, line_binds
 from service.store.schema import (
     FINISHED,
     QUEUED,
@@ -59,7 +61,8 @@ _HEAD = (
     jobs.c.finish_key,
     jobs.c.error,
 )
-_LINE = (*_HEAD, jobs.c.result)
+_RESULT = (*_HEAD, jobs.c.result)
+_LINE = (jobs.c.key, jobs.c.finish_key, LINE.label("line"))
 
 
 class Page(NamedTuple):
@@ -84,9 +87,20 @@ def jobs_page(
 
 def results_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
     """As ``jobs_page`` of all, with what a line of the results tells of them."""
+    chosen = _in_order(_RESULT, batch_key, after)
+    return _page(connection, chosen, limit, _result_bytes, most=PAGE_BYTES)
+
+
+def lines_page(connection: Connection, batch: Row[Any], *, after: int, limit: int) -> Page:
+    """As ``results_page``, but each job is its ``line`` already."""
+    chosen = _in_order(_LINE, batch.key, after)
+    binds = line_binds(batch.id)
+    return _page(connection, chosen, limit, _line_bytes, most=PAGE_BYTES, binds=binds)
+
+
+def _in_order(columns: tuple[ColumnElement[Any], ...], batch_key: int, after: int) -> Select[Any]:
     first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
-    chosen = select(*_LINE).where(jobs.c.key.between(first, last)).order_by(jobs.c.key)
-    return _page(connection, chosen, limit, _line_bytes, most=PAGE_BYTES)
+    return select(*columns).where(jobs.c.key.between(first, last)).order_by(jobs.c.key)
 
 
 def timeline_page(connection: Connection, batch_key: int, *, after: int, limit: int) -> Page:
@@ -95,12 +109,7 @@ def timeline_page(connection: Connection, batch_key: int, *, after: int, limit: 
     The earlier attempts of the page's jobs are no more than MOST_SPANS with it. Of an error
     there is only the beginning.
     """
-    first, last = job_key(batch_key, after + 1), job_key(batch_key + 1, 0) - 1
-    chosen = (
-        select(*_without(jobs, "params", "result"))
-        .where(jobs.c.key.between(first, last))
-        .order_by(jobs.c.key)
-    )
+    chosen = _in_order(_without(jobs, "params", "result"), batch_key, after)
     return _page(connection, chosen, limit, lambda job: max(1, int(job.attempt)), most=MOST_SPANS)
 
 
@@ -111,28 +120,29 @@ def timeline_attempts(connection: Connection, first: int, last: int) -> Sequence
     return connection.execute(chosen).all()
 
 
-def _without(table: Table, *large: str) -> list[ColumnElement[Any]]:
+def _without(table: Table, *large: str) -> tuple[ColumnElement[Any], ...]:
     """A table's columns but the large ones; of its error the beginning, as far as CODE_CHARS."""
     start = func.substr(table.c.error, 1, CODE_CHARS).label("error")
-    return [*(c for c in table.c if c.name not in (*large, "error")), start]
+    return (*(c for c in table.c if c.name not in (*large, "error")), start)
 
 
 def finished_page(
-    connection: Connection, batch_key: int, *, after: int, limit: int, results: bool
+    connection: Connection, batch: Row[Any], *, after: int, limit: int, results: bool
 ) -> Page:
     """A batch's ended jobs in the order in which they ended, behind the seq ``after``.
 
-    With what a line of the results tells of them, but for the result itself unless ``results``.
-    The page's ``end`` is a seq.
+    As the ``line`` of each with ``results``, else with what such a line tells of it but for the
+    result. The page's ``end`` is a seq.
     """
-    low, high = batch_key << SEQ_BITS, ((batch_key + 1) << SEQ_BITS) - 1
+    low, high = batch.key << SEQ_BITS, ((batch.key + 1) << SEQ_BITS) - 1
     columns, weigh = (_LINE, _line_bytes) if results else (_HEAD, _head_bytes)
     chosen = (
         select(*columns)
         .where(text(FINISHED), jobs.c.finish_key.between(low + after + 1, high))
         .order_by(jobs.c.finish_key)
     )
-    page = _page(connection, chosen, limit, weigh, most=PAGE_BYTES)
+    binds = line_binds(batch.id) if results else {}
+    page = _page(connection, chosen, limit, weigh, most=PAGE_BYTES, binds=binds)
     return page._replace(end=page.rows[-1].finish_key - low) if page.end is not None else page
 
 
@@ -193,11 +203,12 @@ def _page(
     weigh: Callable[[Row[Any]], int],
     *,
     most: int,
+    binds: Mapping[str, str] = MappingProxyType({}),
 ) -> Page:
     rows: list[Row[Any]] = []
     weight = 0
     # the cursor reads a row when it is asked for it: what does not fit is never read
-    with closing(connection.execute(chosen.limit(limit + 1))) as found:
+    with closing(connection.execute(chosen.limit(limit + 1), binds)) as found:
         for row in found:
             weight += weigh(row)
             if rows and (len(rows) == limit or weight > most):
@@ -216,8 +227,12 @@ def _head_bytes(job: Row[Any]) -> int:
     return len(job.error or "")
 
 
-def _line_bytes(job: Row[Any]) -> int:
+def _result_bytes(job: Row[Any]) -> int:
     return len(job.error or "") + len(job.result or "")
+
+
+def _line_bytes(job: Row[Any]) -> int:
+    return len(job.line)
 
 
 def _text_bytes(piece: Row[Any]) -> int:

@@ -214,9 +214,10 @@ def test_the_state_of_the_queue(connection: Connection) -> None:
 @pytest.mark.parametrize("results", [True, False])
 @pytest.mark.parametrize("after", [0, JOBS - 200])
 def test_a_page_of_jobs_as_they_ended(connection: Connection, after: int, results: bool) -> None:
+    batch = queries.find_batch(connection, "ended", NOW_MS)
     page = assert_cheap(
         connection,
-        lambda: pages.finished_page(connection, ENDED, after=after, limit=100, results=results),
+        lambda: pages.finished_page(connection, batch, after=after, limit=100, results=results),
     )
     assert [queries.result_seq(row) for row in page.rows] == list(range(after + 1, after + 101))
     assert page.end == after + 100

@@ -72,3 +72,45 @@ def test_a_stored_text_that_can_not_be_read_spoils_its_own_job_only(
     assert (second["result"], second["error"]) == ({"lines": ["1"]}, None)
     assert (third["result"], third["error"], third["status"]) == (None, None, "failed")
     assert [item["params"] is None for item in api.jobs(path)] == [False, True, False]
+
+
+AWKWARD = [
+    '"}',
+    "back\\slash",
+    "tab\tand\nline",
+    "\x1f\x7f",
+    "\u2028\u0085",
+    "üñ🎈",
+    "x}}}",
+    "null",
+    "",
+]
+
+
+def test_the_lines_of_the_results_say_what_their_pages_say(api: Api, service: Service) -> None:
+    states = ("queued", "waiting", "running", "succeeded", "failed", "cancelled")
+    named = [{**job(count=1), "custom_id": one} for one in AWKWARD]
+    path = api.submit(*named, job("raiser", error="ValueError"), *[job()] * len(states))
+    api.ended(path)
+
+    def stand(tx: Transaction) -> None:
+        for index, state in enumerate(states, len(AWKWARD) + 1):
+            values = state, index, int(state == "running")
+            tx.connection.exec_driver_sql(
+                "UPDATE jobs SET state = ?1, cancelling = ?3, owner = NULL,"
+                " finish_key = CASE WHEN ?3 THEN NULL ELSE finish_key END"
+                " WHERE key & 0xFFFFFF = ?2",
+                values,
+            )
+
+    service.store.journal.write(stand)
+    items = api.get(f"{path}/results")["items"]
+    shown = ["queued", "queued", "cancelling", "succeeded", "failed", "cancelled"]
+    assert [item["status"] for item in items[-len(states) :]] == shown
+    assert [item["custom_id"] for item in items[: len(AWKWARD)]] == AWKWARD
+    lines = api.client.get(f"{path}/results?format=ndjson").text
+    assert lines.count("\n") == len(lines.splitlines())
+    assert [json.loads(line) for line in lines.splitlines()] == items
+    followed = api.client.get(f"{path}/results?format=ndjson&follow=true").text.splitlines()[:-1]
+    in_order = sorted((item for item in items if item["seq"]), key=lambda item: item["seq"])
+    assert [json.loads(line) for line in followed] == in_order
