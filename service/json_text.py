@@ -26,6 +26,26 @@ def compact(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+_PLAIN: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def strict(value: Any) -> str:
+    """Any value as JSON without blanks. Raises TypeError, ValueError or RecursionError for one
+    that JSON has no words for, be it NaN."""
+    try:
+        text = orjson.dumps(value, option=_PLAIN)
+        if b"null" not in text:  # orjson's word for NaN, too
+            return text.decode()
+    except TypeError:
+        pass
+    return _encode(value)
+
+
 def nests_too_deep(text: bytes) -> bool:
     """Whether JSON text nests deeper than MAX_DEPTH. For text that is no JSON: maybe."""
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:

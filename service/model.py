@@ -147,9 +147,9 @@ class ClaimedJob(NamedTuple):
     failures: int
     crashes: int
     host: str | None
+    queued_ms: int
     claimed_ms: int | None
     batch: ClaimedBatch
-    queued_ms: int = 0
 
     @property
     def id(self) -> str:
@@ -193,9 +193,9 @@ class Outcome(NamedTuple):
     ``concurrent`` is how many jobs of the batch ran here at once, this one included.
     """
 
+    # up to cpu_us as the store writes them down, so that many are handed over at once
     key: int
     attempt: int
-    claimed_ms: int | None
     ending: Ending
     result: str | None
     error: str | None
@@ -203,6 +203,7 @@ class Outcome(NamedTuple):
     started_ms: int
     finished_ms: int
     cpu_us: int | None
+    claimed_ms: int | None
     concurrent: int
     not_before_ms: int | None = None
     wait_reason: str | None = None

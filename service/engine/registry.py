@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future
-from threading import Condition
+from threading import Condition, Lock
 from typing import NamedTuple
 
 from service.engine.ensemble import Ensemble
@@ -62,9 +62,10 @@ class FutureRegistry:
 
     def __init__(self, *, capacity: int) -> None:
         self._capacity = capacity
-        self._changed = Condition()
-        self._live: dict[int, LiveJob] = {}  # dispatcher adds, job threads remove; _changed
-        self._lost = 0  # how many of them are lost; guarded by _changed
+        self._lock = Lock()
+        self._emptied = Condition(self._lock)
+        self._live: dict[int, LiveJob] = {}  # dispatcher adds, job threads remove; _lock
+        self._lost = 0  # how many of them are lost; guarded by _lock
 
     def reserve(self, live: LiveJob) -> None:
         """Take a place for a job before it is submitted.
@@ -73,7 +74,7 @@ class FutureRegistry:
         never returned does not count: its place was given to another.
         """
         key = live.job.key
-        with self._changed:
+        with self._lock:
             before = self._live.get(key)
             if before is not None and not before.lost:
                 raise AlreadyLive(f"job {key} is already live")
@@ -84,21 +85,29 @@ class FutureRegistry:
 
     def release(self, live: LiveJob) -> None:
         """The job's thread has returned."""
-        with self._changed:
+        with self._lock:
             live.returned = True
             if self._live.get(live.job.key) is live:
                 self._forget(live)
-            self._changed.notify_all()
+            self._tell_if_empty()
 
     def give_up(self, live: LiveJob) -> bool:
         """Count the job's thread as not returned; False if it just did."""
-        with self._changed:
+        with self._lock:
             if live.returned or live.lost:
                 return False
             live.lost = True
             self._lost += self._live.get(live.job.key) is live
-            self._changed.notify_all()
+            self._tell_if_empty()
             return True
+
+    def _is_empty(self) -> bool:
+        return len(self._live) == self._lost
+
+    def _tell_if_empty(self) -> None:
+        """Call it with _lock held."""
+        if self._is_empty():
+            self._emptied.notify_all()
 
     def _forget(self, live: LiveJob | None) -> None:
         if live is not None:
@@ -107,21 +116,21 @@ class FutureRegistry:
 
     def stop(self, keys: Iterable[int], reason: type[JobStopped]) -> int:
         """Tell these jobs to stop; returns how many of them are live here."""
-        with self._changed:
+        with self._lock:
             found = [self._live[key] for key in keys if key in self._live]
         for live in found:
             live.token.stop(reason)
         return len(found)
 
     def snapshot(self) -> list[LiveJob]:
-        with self._changed:
+        with self._lock:
             return list(self._live.values())
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until every thread that can be waited for has returned."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._live) == self._lost, timeout_s)
+        with self._lock:
+            return self._emptied.wait_for(self._is_empty, timeout_s)
 
     def __len__(self) -> int:
-        with self._changed:
+        with self._lock:
             return len(self._live)

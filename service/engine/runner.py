@@ -26,13 +26,10 @@ from service.errors import (
 )
 from service.jobs.catalogue import Catalogue
 from service.jobs.contract import JsonText
-from service.json_text import MAX_DEPTH, nests_too_deep, one_line
+from service.json_text import MAX_DEPTH, nests_too_deep, one_line, strict
 from service.model import Ending, HostWish, Outcome, PrintLock, error_json
 from service.settings import Settings
 from service.store.store import Store
-
-# json.dumps makes an encoder at each call with options; this one keeps no state between calls
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 
@@ -117,24 +114,25 @@ class Runner:
         """The outcome of a verdict. One that never began took no time, and no thread's."""
         job, now_ms = live.job, self._clock.now_ms()
         started_ms, thread = live.begun or (now_ms, "")
+        # by place: by name it takes twice as long, for each job
         return Outcome(
-            key=job.key,
-            attempt=job.attempt,
-            claimed_ms=job.claimed_ms,
-            ending=verdict.ending,
-            result=verdict.result,
-            error=verdict.error,
-            thread=thread,
-            started_ms=started_ms,
-            finished_ms=max(started_ms, now_ms),
-            cpu_us=cpu_us,
-            concurrent=live.ensemble.peak,
-            not_before_ms=verdict.not_before_ms,
-            wait_reason=verdict.wait_reason,
-            host=job.host,
-            host_wish=verdict.host_wish,
-            type=job.type,
-            queued_ms=job.queued_ms,
+            job.key,
+            job.attempt,
+            verdict.ending,
+            verdict.result,
+            verdict.error,
+            thread,
+            started_ms,
+            max(started_ms, now_ms),
+            cpu_us,
+            job.claimed_ms,
+            live.ensemble.peak,
+            verdict.not_before_ms,
+            verdict.wait_reason,
+            job.host,
+            verdict.host_wish,
+            job.type,
+            job.queued_ms,
         )
 
     def _verdict(self, live: LiveJob, context: RunningContext) -> Verdict:
@@ -184,7 +182,7 @@ class Runner:
 
     def _encoded(self, result: JsonValue | JsonText) -> str:
         try:
-            text = one_line(_checked(result) if isinstance(result, JsonText) else _encode(result))
+            text = one_line(_checked(result) if isinstance(result, JsonText) else strict(result))
             encoded = text.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise JobFailed("bad_result", f"the result is not JSON: {error}") from None
@@ -254,7 +252,7 @@ def _error_text(failed: JobFailed) -> str:
     code, detail, retryable = str(failed.error_code), str(failed.detail), bool(failed.retryable)
     try:
         text = one_line(
-            _encode(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
+            strict(error_json(code, detail[:2000], retryable=retryable, **failed.extra))
         )
         encoded = text.encode()
         if len(encoded) <= MOST_ERROR_BYTES and not nests_too_deep(encoded):
@@ -262,7 +260,7 @@ def _error_text(failed: JobFailed) -> str:
     except (TypeError, ValueError, RecursionError):
         pass
     plain = (part.encode("utf-8", "replace").decode() for part in (code[:100], detail[:2000]))
-    return one_line(_encode(error_json(*plain, retryable=retryable)))
+    return one_line(strict(error_json(*plain, retryable=retryable)))
 
 
 def _described(error: BaseException) -> str:

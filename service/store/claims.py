@@ -170,7 +170,7 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) ->
     entry.started_ms = entry.started_ms or tx.now_ms
     if turn.pinned:
         entry.home = node
-    return [ClaimedJob._make((*row[:-1], claimed_ms, batch, row[-1])) for row in rows]
+    return [ClaimedJob._make((*row, claimed_ms, batch)) for row in rows]
 
 
 def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]:
@@ -178,9 +178,11 @@ def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]
     admitted: list[Any] = []
     most, look = binds["most"], binds["most"]
     for _ in range(MOST_LOOKS):
-        rows: list[Any] = orjson.loads(
-            tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look}).fetchone()[0]
-        )
+        found = tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look}).fetchone()
+        rows: list[Any] = orjson.loads(found[0])
+        _, crashes, visitors = found
+        if look == most and not visitors and (crashes or 0) < SUSPECT_CRASHES:
+            return rows
         parked = []
         for row in rows:
             if len(admitted) == most:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import insert, null, select, update
 
-from service.model import ConsoleText, EndedJob, Ending, JobState, Outcome, batch_of
+from service.model import (
+    MAX_INDEX_BITS,
+    ConsoleText,
+    EndedJob,
+    Ending,
+    JobState,
+    Outcome,
+    batch_of,
+)
 from service.store.bulk import rows_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
@@ -17,25 +24,27 @@ from service.store.statements import CONSOLE_ROW, FINISH_ROW
 from service.store.transaction import Transaction
 
 RESULT = FINISH_ROW.index("result")
+STORED = len(FINISH_ROW) - 1
+"""So many fields of an Outcome go into the row."""
 JOB_KEY, TEXT = CONSOLE_ROW.index("job_key"), CONSOLE_ROW.index("text")
 
 LARGE = 1_000
 """Characters of a result above which quoting it once more costs more than a step of its own."""
 
 
-class End(NamedTuple):
-    """An outcome that is its job's last."""
+class Ends(NamedTuple):
+    """Outcomes of jobs of one batch that are those jobs' last."""
 
     entry: Entry
-    state: JobState
-    outcome: Outcome
+    outcomes: list[Outcome]
 
 
-_TERMINAL = {
+_STATES = {
     Ending.SUCCEEDED: JobState.SUCCEEDED,
     Ending.FAILED: JobState.FAILED,
     Ending.CANCELLED: JobState.CANCELLED,
 }
+"""What a job is in for good, unless its outcome asks for another attempt."""
 
 
 def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
@@ -62,32 +71,39 @@ def finish(tx: Transaction, outcomes: Sequence[Outcome], *, node: int) -> None:
     Each is fenced: if the job is no longer this node's, or is at another attempt, nothing
     changes and nobody is told; whoever has it now will finish it.
     """
-    ends: list[End] = []
-    for outcome in outcomes:
-        entry = tx.ledger.batch(batch_of(outcome.key))
+    ends: list[Ends] = []
+    for batch_key, its in _by_batch(outcomes).items():
+        entry = tx.ledger.batch(batch_key)
         if entry is None:
             continue
-        if outcome.ending in _TERMINAL and outcome.not_before_ms is None:
-            ends.append(End(entry, _TERMINAL[outcome.ending], outcome))
-        else:
-            _requeue(tx, entry, outcome, node=node)
+        last, others = list[Outcome](), list[Outcome]()
+        for one in its:
+            is_last = one.ending in _STATES and one.not_before_ms is None
+            (last if is_last else others).append(one)
+        if last:
+            ends.append(Ends(entry, last))
+        for one in others:
+            _requeue(tx, entry, one, node=node)
     if ends and not _end_all(tx, ends, node=node):
-        for entry, state, outcome in ends:
-            end_job(tx, entry, outcome, state, node=node)
+        for entry, last in ends:
+            for outcome in last:
+                _end(tx, entry, outcome, node=node)
 
 
-def _end_all(tx: Transaction, ends: list[End], *, node: int) -> bool:
+def _by_batch(outcomes: Sequence[Outcome]) -> dict[int, list[Outcome]]:
+    grouped: dict[int, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        grouped[outcome.key >> MAX_INDEX_BITS].append(outcome)
+    return grouped
+
+
+def _end_all(tx: Transaction, ends: list[Ends], *, node: int) -> bool:
     """End all of them in one statement; if the fence keeps any out, change nothing: False."""
-    seqs: Counter[int] = Counter()
-    rows = []
-    for entry, state, outcome in ends:
-        seqs[entry.key] += 1
-        rows.append(_finish_row(entry, outcome, state, entry.finish_seq + seqs[entry.key]))
+    rows = [row for entry, outcomes in ends for row in _finish_rows(entry, outcomes)]
     if not _run_all_finishes(tx, rows, node=node):
         return False
-    for _, alike in groupby(ends, key=lambda end: (end.entry.key, end.state)):
-        some = list(alike)
-        _count_ends(tx, some[0].entry, some[0].state, [end.outcome for end in some])
+    for entry, outcomes in ends:
+        _count_ends(tx, entry, outcomes)
     return True
 
 
@@ -102,49 +118,44 @@ def _run_all_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int
 
 def _run_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) -> int:
     """Returns how many the fence let through."""
-    if sum(len(row[RESULT] or "") for row in rows) > LARGE * len(rows):
+    if sum([len(row[RESULT] or "") for row in rows]) > LARGE * len(rows):
         names = [f"its_{name}" for name in FINISH_ROW]
         binds = [{**dict(zip(names, row, strict=True)), "me": node} for row in rows]
         return int(tx.sql.finish_large_jobs.run_many(tx.cursor, binds).rowcount)
     return int(tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": rows_of(rows)}).rowcount)
 
 
-def end_job(tx: Transaction, entry: Entry, outcome: Outcome, state: JobState, *, node: int) -> None:
-    """End one job, if it still is this node's."""
-    row = _finish_row(entry, outcome, state, entry.finish_seq + 1)
-    if _run_finishes(tx, [row], node=node) == 1:
-        _count_ends(tx, entry, state, [outcome])
+def end_job(tx: Transaction, entry: Entry, outcome: Outcome, ending: Ending, *, node: int) -> None:
+    """End one job this way, whatever its outcome says, if it still is this node's."""
+    _end(tx, entry, outcome._replace(ending=ending), node=node)
 
 
-def _finish_row(entry: Entry, outcome: Outcome, state: JobState, seq: int) -> tuple[Any, ...]:
+def _end(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> None:
+    if _run_finishes(tx, _finish_rows(entry, [outcome]), node=node) == 1:
+        _count_ends(tx, entry, [outcome])
+
+
+def _finish_rows(entry: Entry, outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
     """As FINISH_ROW."""
-    return (
-        state,
-        outcome.result,
-        outcome.error,
-        outcome.thread,
-        outcome.started_ms,
-        outcome.finished_ms,
-        outcome.cpu_us,
-        entry.key << SEQ_BITS | seq,
-        outcome.key,
-        outcome.attempt,
-    )
+    next_key = entry.key << SEQ_BITS | entry.finish_seq + 1
+    return [(*outcome[:STORED], seq) for seq, outcome in enumerate(outcomes, next_key)]
 
 
-def _count_ends(
-    tx: Transaction, entry: Entry, state: JobState, outcomes: Sequence[Outcome]
-) -> None:
+def _count_ends(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> None:
     entry.finish_seq += len(outcomes)
-    entry.count(state, len(outcomes))
+    for ending, count in Counter([one.ending for one in outcomes]).items():
+        entry.count(_STATES[ending], count)
     leave_running(tx, entry, outcomes)
-    tx.ended_jobs += [_ended(state, outcome) for outcome in outcomes]
-
-
-def _ended(state: JobState, outcome: Outcome) -> EndedJob:
-    began_ms, queued_ms = outcome.started_ms, outcome.queued_ms
-    queue_ms = None if queued_ms is None else max(0, began_ms - queued_ms)
-    return EndedJob(outcome.type, state, outcome.finished_ms - began_ms, queue_ms, outcome.error)
+    tx.ended_jobs += [
+        EndedJob(
+            one.type,
+            _STATES[one.ending],
+            one.finished_ms - one.started_ms,
+            None if one.queued_ms is None else max(0, one.started_ms - one.queued_ms),
+            one.error,
+        )
+        for one in outcomes
+    ]
 
 
 def leave_running(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> None:
@@ -174,7 +185,7 @@ def _requeue(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> N
     if row is None:
         return
     if row.cancelling or entry.cancel_requested:
-        end_job(tx, entry, outcome, JobState.CANCELLED, node=node)
+        end_job(tx, entry, outcome, Ending.CANCELLED, node=node)
         return
     deferred = outcome.ending is Ending.DEFERRED
     if not deferred:

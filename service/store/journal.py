@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -132,7 +132,7 @@ class Journal:
         self._measure = measure
         # asked, on the journal's thread, what else goes into a transaction that leaves jobs ready
         self.along: Callable[[set[Executor]], Pending | None] = lambda _: None
-        self._wake = Condition()
+        self._wake = Condition(Lock())
         # all below: any thread adds, the journal's thread takes; guarded by _wake
         self._texts: list[ConsoleText] = []
         self._outcomes: list[tuple[int, Outcome]] = []
@@ -391,10 +391,8 @@ def _tell_of(batch: EndedBatch) -> None:
 
 
 def _by_node(outcomes: list[tuple[int, Outcome]]) -> dict[int, list[Outcome]]:
-    grouped: dict[int, list[Outcome]] = {}
-    for node, outcome in outcomes:
-        grouped.setdefault(node, []).append(outcome)
-    return grouped
+    nodes = {node for node, _ in outcomes}
+    return {node: [outcome for of, outcome in outcomes if of == node] for node in nodes}
 
 
 def _discard(connection: Connection | None) -> None:

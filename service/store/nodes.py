@@ -141,11 +141,11 @@ def _rescue_job(tx: Transaction, job: Any, node: int, most: int, alone: str | No
     crashes = job.crashes + 1
     outcome = _crash(tx, job, crashes, alone)
     if job.cancelling or entry.cancel_requested:
-        end_job(tx, entry, outcome._replace(error=None), JobState.CANCELLED, node=node)
+        end_job(tx, entry, outcome._replace(error=None), Ending.CANCELLED, node=node)
         return False
     if crashes >= most:
         tx.connection.execute(update(jobs).where(jobs.c.key == job.key).values(crashes=crashes))
-        end_job(tx, entry, outcome, JobState.FAILED, node=node)
+        end_job(tx, entry, outcome, Ending.FAILED, node=node)
         return False
     keep_attempt(tx, outcome, queued_ms=job.queued_ms, node=node)
     _back_to_queue(tx, entry, outcome, crashes)

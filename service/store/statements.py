@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     TextClause,
     bindparam,
+    func,
     insert,
     literal_column,
     null,
@@ -41,6 +42,8 @@ JOB_ROW = ("type", "params", "custom_id", "timeout_s", "max_attempts", "host")
 PARK_ROW = ("key", "wait_reason", "due_ms")
 CONSOLE_ROW = ("key", "job_key", "start", "text")
 FINISH_ROW = (
+    "key",
+    "attempt",
     "state",
     "result",
     "error",
@@ -49,9 +52,8 @@ FINISH_ROW = (
     "finished_ms",
     "cpu_us",
     "finish_key",
-    "key",
-    "attempt",
 )
+"""As an Outcome begins, whose ending is the state; and what is its place among those that ended."""
 
 
 class Statements:
@@ -127,7 +129,9 @@ def _claimable_batches() -> Select[Any]:
     )
 
 
-def _claimable_jobs() -> Select[Any]:
+def _claimable_jobs() -> Executable:
+    """As one JSON text; then the most crashes that one of them has had, and how many of them
+    visit a host."""
     chosen = (
         select(jobs)
         .where(
@@ -150,7 +154,9 @@ def _claimable_jobs() -> Select[Any]:
             chosen.c.crashes,
             chosen.c.host,
             chosen.c.queued_ms,
-        )
+        ),
+        func.max(chosen.c.crashes),
+        func.count(chosen.c.host),
     )
 
 

@@ -20,6 +20,7 @@ from service.model import (
     job_key,
     new_batch_id,
 )
+from service.store.bulk import rows_of
 from service.store.gauges import QUEUED
 from service.store.keys import NO_OWNER
 from service.store.quotas import account_of, allowance_of
@@ -136,7 +137,11 @@ def insert_jobs(tx: Transaction, batch_key: int, first: int, specs: Sequence[Job
     """Add jobs to a staged batch, from index ``first``."""
     if first:
         _refuse_disowned(tx, batch_key)
-    binds = {"base": job_key(batch_key, first), "now": tx.now_ms, "rows": json.dumps(specs)}
+    binds = {
+        "base": job_key(batch_key, first),
+        "now": tx.now_ms,
+        "rows": rows_of([*map(tuple, specs)]),
+    }
     tx.sql.insert_jobs.run(tx.cursor, binds)
 
 

@@ -124,7 +124,7 @@ def _claimed(tx: Transaction, row: Row[Any], node: int) -> ClaimedJob | None:
         row.failures,
         row.crashes,
         row.host,
+        row.queued_ms,
         tx.now_ms,
         ClaimedBatch(entry.key, row.id, executor, lock, row.max_workers),
-        row.queued_ms,
     )

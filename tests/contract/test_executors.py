@@ -30,7 +30,7 @@ EXECUTORS: dict[str, Callable[[], JobExecutor]] = {
 
 def place(batch: int, index: int = 0) -> Place:
     claimed = ClaimedBatch(batch, "id", Executor.POOL, PrintLock.LINE, None)
-    job = ClaimedJob(job_key(batch, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, claimed)
+    job = ClaimedJob(job_key(batch, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, 0, claimed)
     return Place(Shift(claimed, [job]))
 
 

@@ -35,7 +35,7 @@ from service.store.claims import Claim
 
 def live(index: int = 0) -> LiveJob:
     batch = ClaimedBatch(1, "id", Executor.POOL, PrintLock.LINE, None)
-    job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, batch)
+    job = ClaimedJob(job_key(1, index), 1, "numbers", "{}", None, 1, 0, 0, None, 0, 0, batch)
     place = Place(Shift(batch, [job]))
     token = StopToken(60)
     return LiveJob(job, 1, place, token, Ensembles().join(batch))
