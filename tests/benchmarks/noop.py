@@ -9,7 +9,7 @@ from time import perf_counter
 from tests.benchmarks.bench import Bench, excused
 from tests.benchmarks.findings import Bar, Chart, Finding, Goal, Spread, Table
 from tests.benchmarks.parts.ours import NOOP, PRINTING, Jobspool, jobspool
-from tests.benchmarks.peers.roster import PEERS, Peer, on_power_loss
+from tests.benchmarks.peers.roster import BY_HAND, PEERS, Peer, on_power_loss
 from tests.benchmarks.peers.running import running
 
 OURS = "**jobspool over HTTP**"
@@ -145,8 +145,12 @@ def _goals(rates: Rates, peers: dict[str, Peer]) -> Iterator[Goal]:
     }
     if best:
         name = max(best, key=lambda peer: best[peer])
+        found = f"{read / best[name]:.1f} times {name} ({best[name]:,.0f} jobs/s)"
+        if BY_HAND in rates:
+            least = Spread.of(rates[BY_HAND][_of_goal(rates[BY_HAND])]).median
+            found += f"; {BY_HAND}: {least / best[name]:.1f} times"
         yield Goal(
             f"≥ {WANTED_RATIO} times the best queue, every result read",
-            f"{read / best[name]:.1f} times {name} ({best[name]:,.0f} jobs/s)",
+            found,
             read >= WANTED_RATIO * best[name],
         )

@@ -42,6 +42,8 @@ class Peer:
     """A function of its module that is called once, before the workers start."""
 
 
+BY_HAND = "the least by hand over HTTP, 8 threads"
+
 _REDIS = "redis"
 _TAKEN = "lost: taken off the queue before it runs"
 _EARLY = "lost: acknowledged before it runs (its default)"
@@ -128,6 +130,13 @@ PEERS = (
         "thread_pool",
         "",
         Promise("lost, with all results", "lost"),
+        is_queue=False,
+    ),
+    Peer(
+        BY_HAND,
+        "by_hand",
+        f"{GUNICORN} {HERE}.by_hand:service()",
+        Promise("kept, to be run again by code of your own", "kept: each commit is synced"),
         is_queue=False,
     ),
     Peer(
