@@ -152,8 +152,11 @@ class Faults:
         before = self._refusals()
         shot = None
         with self._disk.full():
-            self._soon(lambda: self._refusals() > before, "writes are refused on a full disk")
-            if self._random.random() < 0.3:
+            self._soon(
+                lambda: self._refusals() > before or self._nobody_is_there(),
+                "writes are refused on a full disk",
+            )
+            if self._random.random() < 0.3 and not self._nobody_is_there():
                 shot = self._shot()
             Event().wait(self._random.uniform(0.5, 4))
         begun = monotonic()
@@ -177,6 +180,10 @@ class Faults:
         victim = self._soon(found, "jobs run on a worker")
         assert victim
         return victim
+
+    def _nobody_is_there(self) -> bool:
+        """Whether every worker was killed by jobs of its own, and the next ones wait for room."""
+        return not set(self._server.workers()) & self._peek.nodes().keys()
 
     def _all_at_work(self) -> tuple[set[int], int]:
         _, running = self._victim()
