@@ -158,12 +158,13 @@ class Inspector:
         """The job to store; None once anything is wrong with the batch. Raises TooLarge."""
         pointer = self._next()
         job = self._flaws.checked(JobIn, raw, pointer)
-        host = self._host(job, pointer) if job else None
+        params = compact(job.params) if job else ""
+        host = self._host(job, params, pointer) if job else None
         if job is None or self._flaws.count:
             return None
         return JobSpec(
             job.type,
-            compact(job.params),
+            params,
             job.custom_id,
             job.timeout_s or self._defaults.timeout_s,
             job.max_attempts or self._defaults.max_attempts or 1,
@@ -191,8 +192,9 @@ class Inspector:
         self._count += 1
         return f"/jobs/{self._count - 1}"
 
-    def _host(self, job: JobIn, pointer: str) -> str | None:
-        """Check the params by the job's type; returns the host that the job will visit."""
+    def _host(self, job: JobIn, text: str, pointer: str) -> str | None:
+        """Check the params by the job's type; returns the host that the job will visit. ``text``
+        is the params as JSON."""
         job_type = self._catalogue.get(job.type)
         if job_type is None:
             known = ", ".join(sorted(one.name for one in self._catalogue))
@@ -200,7 +202,8 @@ class Inspector:
             self._flaws.add(f"{pointer}/type", detail)
             return None
         pointer += "/params"
-        if _has_more_values(job.params, MAX_VALUES):
+        # a value and what parts it from the next are two characters at least
+        if len(text) > MAX_VALUES and _has_more_values(job.params, MAX_VALUES):
             self._flaws.add(pointer, f"holds more than {MAX_VALUES} values")
             return None
         params = self._flaws.checked(job_type.params_model, job.params, pointer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
 
@@ -193,8 +193,11 @@ def _ended(
                 yield ("jobspool_job_errors", *label, code), count
 
 
-def _grouped(jobs: Sequence[EndedJob]) -> dict[tuple[str, JobState], list[EndedJob]]:
+def _grouped(jobs: Sequence[EndedJob]) -> Mapping[tuple[str, JobState], Sequence[EndedJob]]:
     """By type and state."""
+    kinds = {(job.type, job.state) for job in jobs}
+    if len(kinds) == 1:
+        return {kinds.pop(): jobs}  # as mostly
     grouped: dict[tuple[str, JobState], list[EndedJob]] = {}
     for job in jobs:
         grouped.setdefault((job.type, job.state), []).append(job)
