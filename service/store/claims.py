@@ -178,11 +178,12 @@ def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]
     admitted: list[Any] = []
     most, look = binds["most"], binds["most"]
     for _ in range(MOST_LOOKS):
-        found = tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look}).fetchone()
-        rows: list[Any] = orjson.loads(found[0])
-        _, crashes, visitors = found
-        if look == most and not visitors and (crashes or 0) < SUSPECT_CRASHES:
-            return rows
+        found = tx.sql.claimable_jobs.run(tx.cursor, {**binds, "most": look})
+        text, crashes, visitors = found.fetchone()
+        rows: list[Any] = orjson.loads(text)
+        nothing_keeps = not visitors and (crashes or 0) < SUSPECT_CRASHES
+        if nothing_keeps and not admitted and len(rows) <= most:
+            return rows  # as mostly: no need to look at each
         parked = []
         for row in rows:
             if len(admitted) == most:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import Ending, HostWish
+from service.model import Ending, HostWish, index_of
+from service.store.claims import LOOK
 from tests.contract.test_store import SPEC, Kit, counts, kit
 
 __all__ = ["kit"]
@@ -63,6 +64,13 @@ def test_other_hosts_and_jobs_without_one_are_not_held_up(kit: Kit) -> None:
     kit.submit_specs([*visits("slow", 500), *visits("other", 1), SPEC, SPEC])
     claimed = kit.claim(pool=8)
     assert [job.host for job in claimed] == ["slow", "other", None, None]
+
+
+def test_a_claim_as_large_as_its_looks_keeps_what_it_has_found_so_far(kit: Kit) -> None:
+    kit.submit_specs([*visits("slow", 10), *[SPEC] * 2 * LOOK])
+    claimed = kit.claim(pool=LOOK)
+    assert [job.host for job in claimed] == ["slow", *[None] * (LOOK - 1)]
+    assert [index_of(job.key) for job in claimed] == [0, *range(10, LOOK + 9)]
 
 
 def test_batches_share_a_host(kit: Kit) -> None:
