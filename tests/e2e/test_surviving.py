@@ -179,7 +179,7 @@ def test_a_job_whose_process_is_killed_by_others_is_not_failed(
 ) -> None:
     server = make_server(workers=2).start()
     peek = Peek(server)
-    path = server.submit(job(count=1, delay_s=3.0))
+    path = server.submit(job(count=1, delay_s=8.0))
     pid: int | None = None
 
     def runs_elsewhere() -> int | None:

@@ -10,6 +10,7 @@ import pytest
 
 from service.composition import Service
 from tests.support.api import Api, job
+from tests.support.jobs import Held
 from tests.support.waiting import eventually
 
 
@@ -68,11 +69,12 @@ def test_while_long_jobs_run_the_peak_is_seen_before_any_of_them_ends(api: Api) 
 
     def seen() -> Any:
         batch = api.get(path)
-        return batch if batch["concurrency"]["peak"] > 1 else None
+        found = batch["concurrency"]
+        return batch if found["peak"] > 4 and found["average"] >= 4.5 else None
 
     batch = eventually(seen, "the peak is written down")
     assert batch["concurrency"]["peak"] == batch["counts"]["running"] == 5
-    assert 4.5 <= batch["concurrency"]["average"] <= 5
+    assert batch["concurrency"]["average"] <= 5
     api.client.post(f"{path}/cancel")
     api.ended(path)
 
@@ -88,8 +90,15 @@ def test_the_cpu_of_burning_jobs_is_what_they_burnt_and_no_more_than_one_core(ap
     assert batch["concurrency"]["average"] > parallelism
 
 
-def test_sleeping_jobs_use_no_cpu_to_speak_of_however_many_run(api: Api) -> None:
-    batch = api.run(*[job("sleeper", seconds=0.3)] * 8)
+def test_sleeping_jobs_use_no_cpu_to_speak_of_however_many_run(
+    make_service: Callable[..., Service],
+) -> None:
+    held = Held()
+    api = Api(make_service([held]).app.test_client())
+    path = api.submit(*[job("held")] * 8)
+    eventually(lambda: api.get(path)["concurrency"]["peak"] >= 8, "all of them run")
+    held.go.set()
+    batch = api.ended(path)
     assert batch["concurrency"]["peak"] == 8
     assert batch["concurrency"]["cpu_parallelism"] <= 0.2
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from service.composition import Service
 from tests.support.api import Api, job
-from tests.support.jobs import Stuck
+from tests.support.jobs import Held, Stuck
 from tests.support.waiting import eventually
 
 
@@ -250,19 +251,19 @@ def test_a_timeout_ends_a_job_that_listens(api: Api) -> None:
 def test_a_job_that_does_not_return_is_failed_and_its_thread_replaced(
     make_service: Callable[..., Service],
 ) -> None:
-    api = Api(make_service(pool_size=1).app.test_client())
-    stuck = api.submit({**job("stubborn", seconds=3.0), "timeout_s": 0.1})
-    assert api.ended(stuck)["outcome"] == "failed"
-    detail = api.jobs(stuck)[0]["error"]["detail"]
+    stuck = Stuck()
+    api = Api(make_service([stuck], pool_size=1).app.test_client())
+    path = api.submit({**job("stuck"), "timeout_s": 0.1})
+    assert api.ended(path)["outcome"] == "failed"
+    detail = api.jobs(path)[0]["error"]["detail"]
     assert "has not returned" in detail
-    assert api.get("/v1/executor")["threads"]["not_returned"] == 1
+    assert not_returned(api) == 1
     assert api.client.get("/readyz").status_code == 503
     assert api.run(job(count=1))["outcome"] == "succeeded"
-    eventually(
-        lambda: api.get("/v1/executor")["threads"]["not_returned"] == 0, "the thread returns"
-    )
+    stuck.go.set()
+    eventually(lambda: not_returned(api) == 0, "the thread returns")
     assert api.client.get("/readyz").status_code == 200
-    assert api.jobs(stuck)[0]["status"] == "failed"
+    assert api.jobs(path)[0]["status"] == "failed"
 
 
 def test_jobs_that_ignore_their_cancel_are_replaced_and_past_a_quarter_it_is_not_ready(
@@ -316,14 +317,17 @@ def test_a_cancelled_batch_stops_what_runs_and_drops_what_waits(
 
 
 def test_a_job_whose_thread_has_not_returned_is_cancelling_and_never_yet_cancelled(
-    api: Api,
+    make_service: Callable[..., Service],
 ) -> None:
-    path = api.submit(job("stubborn", seconds=1.0))
+    stuck = Stuck()
+    api = Api(make_service([stuck]).app.test_client())
+    path = api.submit(job("stuck"))
     api.until(path, "running")
     api.client.post(f"{path}/cancel")
     assert api.jobs(path)[0]["status"] == "cancelling"
     batch = api.get(path)
     assert (batch["status"], batch["counts"]["running"]) == ("cancelling", 1)
+    stuck.go.set()
     # it did its work in the end, so that is what is recorded
     assert api.ended(path)["outcome"] == "succeeded"
 
@@ -351,11 +355,13 @@ def test_a_job_that_waits_for_its_batchs_lock_can_be_cancelled(api: Api) -> None
 def test_a_stop_hands_running_jobs_back_and_a_start_finishes_them(
     make_service: Callable[..., Service],
 ) -> None:
-    first = make_service(pool_size=2)
-    path = Api(first.app.test_client()).submit(*[job("sleeper", seconds=1.0)] * 4)
+    held = Held()
+    first = make_service([held], pool_size=2)
+    path = Api(first.app.test_client()).submit(*[job("held")] * 4)
     Api(first.app.test_client()).until(path, "running", 2)
     first.stop(0.0)
-    api = Api(make_service().app.test_client())
+    held.go.set()
+    api = Api(make_service([held]).app.test_client())
     assert api.ended(path)["counts"]["succeeded"] == 4
     items = api.jobs(path)
     again = [item for item in items if len(item["attempts"]) == 2]
@@ -366,19 +372,21 @@ def test_a_stop_hands_running_jobs_back_and_a_start_finishes_them(
 def test_a_cancelled_job_that_never_returns_is_cancelled_once_its_process_has_gone(
     make_service: Callable[..., Service],
 ) -> None:
-    first = make_service(pool_size=1)
+    stuck = Stuck()
+    first = make_service([stuck], pool_size=1)
     api = Api(first.app.test_client())
-    path = api.submit(job("stubborn", seconds=3.0))
+    path = api.submit(job("stuck"))
     api.until(path, "running")
     api.client.post(f"{path}/cancel")
-    eventually(lambda: api.get("/v1/executor")["threads"]["not_returned"], "it overstays")
+    eventually(lambda: not_returned(api), "it overstays")
     first.stop(0.0)
-    again = Api(make_service().app.test_client())
+    again = Api(make_service([stuck]).app.test_client())
     assert again.ended(path)["status"] == "cancelled"
+    stuck.go.set()
 
 
 def test_waiting_for_a_lock_or_a_turn_does_not_use_up_the_timeout(api: Api) -> None:
-    jobs = [{**job("sleeper", seconds=0.4), "timeout_s": 1.5}] * 5
+    jobs = [job("sleeper", seconds=3.0), *[{**job(count=1), "timeout_s": 2.0}] * 4]
     for executor in ("pool", "dedicated"):
         assert api.run(*jobs, lock="job", executor=executor)["outcome"] == "succeeded"
 
@@ -387,7 +395,7 @@ def test_a_batch_under_one_lock_leaves_the_pool_to_others(
     make_service: Callable[..., Service],
 ) -> None:
     api = Api(make_service(pool_size=2).app.test_client())
-    path = api.submit(*[job("sleeper", seconds=20.0)] * 4, lock="job")
+    path = api.submit(*[job("sleeper", seconds=120.0)] * 4, lock="job")
     api.until(path, "running")
     assert api.run(*[job(count=1)] * 4)["outcome"] == "succeeded"
     api.client.post(f"{path}/cancel")
@@ -413,11 +421,17 @@ def test_a_console_keeps_what_stands_behind_a_nul(api: Api) -> None:
 def test_a_stop_lets_running_jobs_end_within_the_drain(
     make_service: Callable[..., Service],
 ) -> None:
-    first = make_service()
-    path = Api(first.app.test_client()).submit(job("sleeper", seconds=0.5))
-    Api(first.app.test_client()).until(path, "running")
-    first.stop(10.0)
-    api = Api(make_service().app.test_client())
+    held = Held()
+    first = make_service([held])
+    api = Api(first.app.test_client())
+    path = api.submit(job("held"))
+    api.until(path, "running")
+    stop = Thread(target=first.stop, args=(60.0,))
+    stop.start()
+    eventually(lambda: api.client.get("/readyz").status_code == 503, "it drains")
+    held.go.set()
+    stop.join()
+    api = Api(make_service([held]).app.test_client())
     assert len(api.jobs(path)[0]["attempts"]) == 1
     assert api.get(path)["outcome"] == "succeeded"
 
@@ -455,7 +469,7 @@ def test_twenty_thousand_jobs_end_each_once(api: Api) -> None:
 
 def test_short_jobs_in_a_shift_do_not_wait_for_a_long_one(api: Api) -> None:
     """The pace says that jobs are short; then one is long: those behind it move on."""
-    short, long = [job(count=1)] * 500, [{**job("sleeper", seconds=20.0)}]
+    short, long = [job(count=1)] * 500, [job("sleeper", seconds=120.0)]
     path = api.submit(*short, *long, *short)
     batch = api.until(path, "succeeded", 1000)
     assert batch["counts"]["running"] == 1

@@ -15,6 +15,7 @@ from service.api import events as sse
 from service.composition import Service
 from service.operations import following
 from tests.support.api import Api, job
+from tests.support.jobs import Held, Stuck
 from tests.support.waiting import eventually
 
 UNKNOWN = "01920f00-0000-7000-8000-000000000000"
@@ -61,14 +62,16 @@ def followed(api: Api, path: str, query: str = "") -> list[Any]:
 # --- results --------------------------------------------------------------------------------
 
 
-def test_results_come_as_jobs_end_and_then_the_end(api: Api) -> None:
-    path = api.submit(job("sleeper", seconds=0.3), job(count=1), job("raiser", error="JobFailed"))
+def test_results_come_as_jobs_end_and_then_the_end(make_service: Callable[..., Service]) -> None:
+    held = Held()
+    api = Api(make_service([held]).app.test_client())
+    path = api.submit(job("held"), job(count=1), job("raiser", error="JobFailed"))
     with streamed(api, f"{path}/results?follow=true") as response:
         found = lines(response)
-        first = next(found)
-        assert api.get(path)["status"] == "running", "it came before the batch had ended"
-        rest = list(found)
-    *others, end = [first, *rest]
+        early = [next(found), next(found)]
+        assert api.get(path)["status"] == "running", "they came before the batch had ended"
+        held.go.set()
+        *others, end = [*early, *found]
     assert [line["seq"] for line in others] == [1, 2, 3]
     assert others[-1]["index"] == 0
     plain = {line["index"]: line for line in api.get(f"{path}/results")["items"]}
@@ -95,14 +98,19 @@ def test_a_page_that_is_full_is_not_the_end(api: Api, monkeypatch: pytest.Monkey
     assert len(followed(api, path)) == 11
 
 
-def test_a_cancelled_batch_ends_when_nothing_of_it_runs(api: Api) -> None:
-    path = api.submit(job("stubborn", seconds=0.5), job(count=1), executor="sequential")
+def test_a_cancelled_batch_ends_when_nothing_of_it_runs(
+    make_service: Callable[..., Service],
+) -> None:
+    stuck = Stuck()
+    api = Api(make_service([stuck]).app.test_client())
+    path = api.submit(job("stuck"), job(count=1), executor="sequential")
     api.until(path, "running")
     with streamed(api, f"{path}/results?follow=true") as response:
         api.client.post(f"{path}/cancel")
         found = lines(response)
         assert next(found)["status"] == "cancelled"
         assert api.get(path)["status"] == "cancelling"
+        stuck.go.set()
         *_, end = found
     assert (end["status"], end["outcome"], end["running"]) == ("cancelled", "cancelled", 0)
 

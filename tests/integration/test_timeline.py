@@ -11,6 +11,7 @@ import pytest
 from service.composition import Service
 from service.store import pages
 from tests.support.api import Api, job
+from tests.support.jobs import Held
 from tests.support.traces import check_trace
 from tests.support.waiting import eventually
 
@@ -113,12 +114,14 @@ def test_a_job_that_was_retried_has_a_span_for_each_attempt(api: Api) -> None:
 def test_an_attempt_that_was_handed_back_is_shown_as_that(
     make_service: Callable[..., Service],
 ) -> None:
-    first = make_service()
+    held = Held()
+    first = make_service([held])
     api = Api(first.app.test_client())
-    path = api.submit(job("sleeper", seconds=0.5))
+    path = api.submit(job("held"))
     api.until(path, "running")
     first.stop(0.0)
-    api = Api(make_service().app.test_client())
+    held.go.set()
+    api = Api(make_service([held]).app.test_client())
     api.ended(path)
     spans = sorted(spans_of(api.get(f"{path}/timeline")), key=lambda span: span["attempt"])
     assert [(span["status"], span["error"]) for span in spans] == [

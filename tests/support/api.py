@@ -34,7 +34,7 @@ class Api:
         assert response.status_code == 200, response.text
         return response.json
 
-    def ended(self, path: str, timeout_s: float = 15.0) -> Any:
+    def ended(self, path: str, timeout_s: float = 60.0) -> Any:
         """The batch once it has ended."""
 
         def probe() -> Any:

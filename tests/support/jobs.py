@@ -62,6 +62,23 @@ class Stuck(JobType[NoParams]):
         return None
 
 
+class Held(JobType[NoParams]):
+    """Returns once ``go`` is set, or when it is told to stop."""
+
+    name = "held"
+    description = "Waits for the test, and stops when told to."
+    params_model = NoParams
+    example: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        self.go = Event()
+
+    def run(self, ctx: JobContext, params: NoParams) -> JsonValue:
+        while not self.go.is_set():
+            ctx.sleep(0.02)
+        return None
+
+
 class Untellable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not even this")
@@ -219,9 +236,9 @@ class Together(JobType[TogetherParams]):
     def run(self, ctx: JobContext, params: TogetherParams) -> JsonValue:
         with self._lock:
             barrier = self._barriers.setdefault(params.name, Barrier(params.parties))
-        barrier.wait(10)
+        barrier.wait(60)
         ctx.sleep(0.02)  # long enough to be seen in milliseconds
-        barrier.wait(10)
+        barrier.wait(60)
         return None
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    probe: Callable[[], T], what: str, *, timeout_s: float = 15.0, every_s: float = 0.01
+    probe: Callable[[], T], what: str, *, timeout_s: float = 60.0, every_s: float = 0.01
 ) -> T:
     """The first true value of ``probe``. Fails the test if none comes in time."""
     until, pause = monotonic() + timeout_s, Event()
