@@ -48,7 +48,7 @@ def strict(value: Any) -> str:
 
 def nests_too_deep(text: bytes) -> bool:
     """Whether JSON text nests deeper than MAX_DEPTH. For text that is no JSON: maybe."""
-    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+    if len(text) <= MAX_DEPTH or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
     bare = re.sub(rb"\\.", b"", text) if b"\\" in text else text
     bare = bare.translate(_BRACKETS, _NOT_STRUCTURE)

@@ -156,11 +156,13 @@ class Inspector:
 
     def inspect(self, raw: Any) -> JobSpec | None:
         """The job to store; None once anything is wrong with the batch. Raises TooLarge."""
-        pointer = self._next()
-        job = self._flaws.checked(JobIn, raw, pointer)
-        params = compact(job.params) if job else ""
-        host = self._host(job, params, pointer) if job else None
-        if job is None or self._flaws.count:
+        index = self._next()
+        job = self._flaws.checked(JobIn, raw, "jobs", index)
+        if job is None:
+            return None
+        params = compact(job.params)
+        host = self._host(job, params, index)
+        if self._flaws.count:
             return None
         return JobSpec(
             job.type,
@@ -173,7 +175,7 @@ class Inspector:
 
     def reject(self, detail: str) -> None:
         """Count a job that could not even be read. Raises TooLarge."""
-        self._flaws.add(self._next(), detail)
+        self._flaws.add(f"/jobs/{self._next()}", detail)
 
     def specs(self, raws: Iterable[Any]) -> Iterator[JobSpec]:
         """Check a stream: good jobs come out until the first that is bad, whose like are then
@@ -186,30 +188,33 @@ class Inspector:
             self._flaws.add("/jobs", "a batch needs at least one job")
         self._flaws.conclude(f"{self._count} jobs")
 
-    def _next(self) -> str:
+    def _next(self) -> int:
+        """The next job's place."""
         if self._count == self._max_jobs:
             raise too_many_jobs(self._max_jobs)
         self._count += 1
-        return f"/jobs/{self._count - 1}"
+        return self._count - 1
 
-    def _host(self, job: JobIn, text: str, pointer: str) -> str | None:
+    def _host(self, job: JobIn, text: str, index: int) -> str | None:
         """Check the params by the job's type; returns the host that the job will visit. ``text``
         is the params as JSON."""
         job_type = self._catalogue.get(job.type)
         if job_type is None:
             known = ", ".join(sorted(one.name for one in self._catalogue))
             detail = f"there is no job type {job.type!r}; there are {known}"
-            self._flaws.add(f"{pointer}/type", detail)
+            self._flaws.add(f"/jobs/{index}/type", detail)
             return None
-        pointer += "/params"
         # a value and what parts it from the next are two characters at least
         if len(text) > MAX_VALUES and _has_more_values(job.params, MAX_VALUES):
-            self._flaws.add(pointer, f"holds more than {MAX_VALUES} values")
+            self._flaws.add(f"/jobs/{index}/params", f"holds more than {MAX_VALUES} values")
             return None
-        params = self._flaws.checked(job_type.params_model, job.params, pointer)
-        found = job_type.check_params(params) if params else []
-        self._flaws.extend(pointer, found)
-        return job_type.host(params) if params and not found else None
+        params = self._flaws.checked(job_type.params_model, job.params, "jobs", index, "params")
+        if params is None:
+            return None
+        if found := job_type.check_params(params):
+            self._flaws.extend(f"/jobs/{index}/params", found)
+            return None
+        return job_type.host(params)
 
 
 def _has_more_values(value: Any, most: int) -> bool:

@@ -13,7 +13,7 @@ from service.engine.executors import Place
 from service.engine.keeper import HEARTBEATS
 from service.engine.quarantine import LEFT
 from service.engine.registry import LiveJob
-from service.engine.runner import Runner, overstayed
+from service.engine.runner import CpuLaps, Runner, overstayed
 from service.engine.token import StopToken
 from service.errors import JobCancelled, JobHandedBack, StoreUnavailable
 from service.model import ClaimedJob, Shift
@@ -109,7 +109,7 @@ class Cell:
         self._live = live
         if self._enough.is_set():
             token.stop(JobHandedBack)  # it was told in between
-        outcome = self._runner.run(live)
+        outcome = self._runner.run(live, CpuLaps())
         self._live = None
         self._ensembles.leave(job.key)
         self._store.finish(self._node, outcome)

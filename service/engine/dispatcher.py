@@ -13,7 +13,7 @@ from service.engine.appetite import Appetite
 from service.engine.ensemble import Ensembles
 from service.engine.executors import JobExecutor, Place
 from service.engine.registry import FutureRegistry, LiveJob
-from service.engine.runner import Runner
+from service.engine.runner import CpuLaps, Runner
 from service.engine.shifts import LiveShift, Pace
 from service.engine.token import StopToken
 from service.errors import AlreadyLive, JobCancelled, Saturated, StoreUnavailable
@@ -299,9 +299,9 @@ class Dispatcher:
 
     def _work(self, shift: LiveShift) -> None:
         """What a job's thread does."""
-        jobs, begun = 0, monotonic()
+        jobs, begun, laps = 0, monotonic(), CpuLaps()
         while live := shift.take():
-            self._end(live, self._runner.run(live))
+            self._end(live, self._runner.run(live, laps))
             jobs += 1
         if jobs:
             self._pace.note(shift.batch.key, (monotonic() - begun) / jobs)

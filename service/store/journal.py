@@ -132,8 +132,9 @@ class Journal:
         self._measure = measure
         # asked, on the journal's thread, what else goes into a transaction that leaves jobs ready
         self.along: Callable[[set[Executor]], Pending | None] = lambda _: None
-        self._wake = Condition(Lock())
-        # all below: any thread adds, the journal's thread takes; guarded by _wake
+        self._lock = Lock()
+        self._wake = Condition(self._lock)
+        # all below: any thread adds, the journal's thread takes; guarded by _lock
         self._texts: list[ConsoleText] = []
         self._outcomes: list[tuple[int, Outcome]] = []
         self._writes: list[Pending] = []
@@ -152,7 +153,7 @@ class Journal:
 
     @property
     def pending(self) -> int:
-        with self._wake:
+        with self._lock:
             return len(self._texts) + len(self._outcomes) + len(self._writes)
 
     def start(self) -> None:
@@ -164,14 +165,14 @@ class Journal:
 
     def stop(self, deadline_s: float) -> None:
         """Write what is waiting, then end. Safe twice and before ``start``."""
-        with self._wake:
+        with self._lock:
             self._stopping = True
             self._wake.notify()
         if self._thread:
             self._thread.join(deadline_s)
             if not self._thread.is_alive():
                 self._thread = None
-        with self._wake:
+        with self._lock:
             self._closed = True
 
     def write(self, write: Write[T]) -> T:
@@ -187,7 +188,7 @@ class Journal:
         return self.enqueue(Pending(write))
 
     def enqueue(self, pending: Pending) -> Future[Any]:
-        with self._wake:
+        with self._lock:
             if self._stopping:
                 raise StoreUnavailable("the store is closing")
             self._writes.append(pending)
@@ -196,21 +197,21 @@ class Journal:
 
     def finish(self, node: int, outcome: Outcome, *, more: bool = False) -> None:
         """``more``: other jobs of the batch are under way."""
-        with self._wake:
+        with self._lock:
             if self._closed:
                 return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
             self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
 
     def print(self, text: ConsoleText) -> None:
-        with self._wake:
+        with self._lock:
             if self._closed:
                 return
             self._texts.append(text)
             self._write_by(monotonic() + CONSOLE_DELAY_S)
 
     def _write_by(self, moment: float) -> None:
-        """What waits is to be written by then, or earlier. Call it with _wake held."""
+        """What waits is to be written by then, or earlier. Call it with _lock held."""
         if self._due_at is None or moment < self._due_at:
             self._due_at = moment
             self._wake.notify()
@@ -254,7 +255,7 @@ class Journal:
             ((node, outcome),) = work.outcomes
             told = {"job_key": outcome.key}
             log.error("an outcome can't be written", extra=told, exc_info=error)
-            with self._wake:
+            with self._lock:
                 if outcome.error != UNWRITABLE:
                     self._outcomes.insert(0, (node, _unwritable(outcome)))
                     self._write_by(monotonic())
@@ -264,7 +265,7 @@ class Journal:
                 pending.answer.set_exception(error)
 
     def _put_back(self, work: Work) -> None:
-        with self._wake:
+        with self._lock:
             self._texts[:0] = work.texts
             self._outcomes[:0] = work.outcomes
             self._writes[:0] = work.writes
@@ -273,7 +274,7 @@ class Journal:
 
     def _gather(self) -> Work | None:
         """Wait for something to write; None when stopping and nothing is left."""
-        with self._wake:
+        with self._lock:
             while not self._due():
                 if self._stopping:
                     return None
@@ -347,7 +348,7 @@ class Journal:
             refusal = StoreUnavailable(f"the store can't be written: {reason}")
             pending.answer.set_exception(refusal)
         self._put_back(work._replace(writes=[]))
-        with self._wake:
+        with self._lock:
             if self._stopping:
                 # nobody is left to wait for the disk: these jobs will be run again
                 self._texts, self._outcomes, self._due_at = [], [], None
