@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
@@ -44,12 +45,31 @@ def one_job(batch_key: int) -> int:
     return 1
 
 
-class Claim(NamedTuple):
+class Taken(NamedTuple):
+    """What a batch gave to a claim: jobs for so many shifts."""
+
+    batch: ClaimedBatch
+    rows: list[Any]
+    places: int
+    claimed_ms: int | None
+
+    def shifts(self) -> Iterator[Shift]:
+        jobs = [ClaimedJob._make((*row, self.claimed_ms, self.batch)) for row in self.rows]
+        return (Shift(self.batch, jobs[n :: self.places]) for n in range(self.places))
+
+
+class Claim:
     """What a claim got. ``more``: it met jobs whose host is busy, and may not have looked
     behind all of them; ask again."""
 
-    shifts: list[Shift]
-    more: bool
+    def __init__(self, taken: Sequence[Taken], *, more: bool) -> None:
+        self._taken = taken
+        self.more = more
+
+    @cached_property
+    def shifts(self) -> list[Shift]:
+        """Made when asked for: the next writer need not wait for that."""
+        return [shift for taken in self._taken for shift in taken.shifts()]
 
 
 class Wish(NamedTuple):
@@ -83,26 +103,22 @@ def claim(tx: Transaction, capacity: Capacity, *, node: int, length: Length = on
     tx.settle()
     if not tx.sql.is_node.run(tx.cursor, {"node": node}).fetchone():
         return Claim([], more=False)  # taken for dead: what it claimed nobody would rescue
-    parked_before, shifts = tx.parked, list[Shift]()
+    parked_before, taken = tx.parked, list[Taken]()
     for executor, places in capacity._asdict().items():
         turns = _turns_of(tx, executor, places, node) if places else []
         while turns and places:
             hungry = []
             for turn, share in _deal(turns, places):
-                got = _shifts_of(tx, turn, share, node, length)
-                shifts += got
-                places -= len(got)
-                room = turn.room - sum(len(shift.jobs) for shift in got)
-                if len(got) == share and room > 0:
+                got = _take(tx, turn, share, node, length)
+                if got is None:
+                    continue
+                taken.append(got)
+                places -= got.places
+                room = turn.room - len(got.rows)
+                if got.places == share and room > 0:
                     hungry.append(turn._replace(room=room))
             turns = hungry  # what some could not use goes to those who can use more
-    return Claim(shifts, more=tx.parked > parked_before)
-
-
-def _shifts_of(tx: Transaction, turn: Turn, places: int, node: int, length: Length) -> list[Shift]:
-    most = min(turn.room, places * length(turn.batch.key))
-    jobs = _claim_of(tx, turn, most, places, node)
-    return [Shift(turn.batch, jobs[i::places]) for i in range(min(places, len(jobs)))]
+    return Claim(taken, more=tx.parked > parked_before)
 
 
 def _turns_of(tx: Transaction, executor: str, places: int, node: int) -> list[Turn]:
@@ -142,11 +158,12 @@ def _deal_evenly(rooms: list[int], free: int) -> list[int]:
     return dealt
 
 
-def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) -> list[ClaimedJob]:
+def _take(tx: Transaction, turn: Turn, places: int, node: int, length: Length) -> Taken | None:
     batch = turn.batch
     entry = tx.ledger.batch(batch.key)
+    most = min(turn.room, places * length(batch.key))
     if entry is None or most <= 0:
-        return []
+        return None
     entry.turn = tx.next_turn()  # it had its turn, whatever it made of it
     binds = {
         "first": job_key(batch.key, 0),
@@ -155,7 +172,7 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) ->
     }
     rows = _admitted(tx, entry, binds)
     if not rows:
-        return []
+        return None
     keys = rows_of([key for key, *_ in rows])
     # in a shift of several all but one only wait for the thread: they are not live
     live = len(rows) <= places
@@ -170,7 +187,7 @@ def _claim_of(tx: Transaction, turn: Turn, most: int, places: int, node: int) ->
     entry.started_ms = entry.started_ms or tx.now_ms
     if turn.pinned:
         entry.home = node
-    return [ClaimedJob._make((*row, claimed_ms, batch)) for row in rows]
+    return Taken(batch, rows, min(places, len(rows)), claimed_ms)
 
 
 def _admitted(tx: Transaction, entry: Entry, binds: dict[str, int]) -> list[Any]:

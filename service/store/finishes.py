@@ -47,6 +47,17 @@ _STATES = {
 """What a job is in for good, unless its outcome asks for another attempt."""
 
 
+def ended_job(last: Outcome) -> EndedJob:
+    """What is told of a job by the outcome that was its last."""
+    return EndedJob(
+        last.type,
+        _STATES[last.ending],
+        last.finished_ms - last.started_ms,
+        None if last.queued_ms is None else max(0, last.started_ms - last.queued_ms),
+        last.error,
+    )
+
+
 def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
     """Append to the consoles, in this order. Neighbours of one job become one row."""
     rows: list[list[Any]] = []  # as CONSOLE_ROW
@@ -146,16 +157,7 @@ def _count_ends(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> N
     for ending, count in Counter([one.ending for one in outcomes]).items():
         entry.count(_STATES[ending], count)
     leave_running(tx, entry, outcomes)
-    tx.ended_jobs += [
-        EndedJob(
-            one.type,
-            _STATES[one.ending],
-            one.finished_ms - one.started_ms,
-            None if one.queued_ms is None else max(0, one.started_ms - one.queued_ms),
-            one.error,
-        )
-        for one in outcomes
-    ]
+    tx.ended_jobs += outcomes
 
 
 def leave_running(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> None:

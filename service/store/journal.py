@@ -25,7 +25,7 @@ from service.model import (
     error_json,
 )
 from service.store.database import Database, is_fault
-from service.store.finishes import finish, write_console
+from service.store.finishes import ended_job, finish, write_console
 from service.store.hosts import HostRules
 from service.store.statements import Statements
 from service.store.transaction import Transaction
@@ -321,8 +321,9 @@ class Journal:
                 work.writes.append(more)
                 more.apply(tx)
             tx.complete()
-        ended = list(tx.ended_batches.values())
-        return Committed(tx.ended_jobs, ended, work.size, monotonic() - begun, tx.touched)
+        took_s = monotonic() - begun
+        jobs = [ended_job(one) if isinstance(one, Outcome) else one for one in tx.ended_jobs]
+        return Committed(jobs, list(tx.ended_batches.values()), work.size, took_s, tx.touched)
 
     def _answer(self, work: Work, done: Committed) -> None:
         self._count(done)  # first: who is answered may ask for the numbers

@@ -80,8 +80,9 @@ class Kit:
         found: list[ClaimedJob] = []
         more = True
         while more and not found:
-            shifts, more = self.store.claim(capacity, self.node if node is None else node)
-            found += [job for shift in shifts for job in shift.jobs]
+            claim = self.store.claim(capacity, self.node if node is None else node)
+            found += [job for shift in claim.shifts for job in shift.jobs]
+            more = claim.more
         return found
 
     def finish(self, job: ClaimedJob, node: int | None = None, **changes: Any) -> None:

@@ -30,7 +30,7 @@ from service.model import (
     Shift,
     job_key,
 )
-from service.store.claims import Claim
+from service.store.claims import Claim, Taken
 
 
 def live(index: int = 0) -> LiveJob:
@@ -179,7 +179,8 @@ def hungry_for(pool: int) -> tuple[Appetite, Places]:
 
 def claim_of(shifts: int) -> Claim:
     batch = ClaimedBatch(1, "b", Executor.POOL, PrintLock.LINE, None)
-    return Claim([Shift(batch, [])] * shifts, more=False)
+    row = [1, 1, "numbers", "{}", None, 1, 0, 0, None, 0]
+    return Claim([Taken(batch, [row] * shifts, shifts, None)], more=False)
 
 
 def test_a_place_is_asked_for_once_until_its_shift_has_begun() -> None:
