@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ LOOK_S = 1.0
 
 CROWDED = 0.25
 """Share of its core that other programs take, from which it looks for a calmer one."""
+
+ODDS = 0.5
+"""That it moves to one. Workers that came to share a core would else leave it together, to meet
+again on the next, and so on."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -75,7 +80,8 @@ class Cores:
         }
         others = shares.pop(self._home, 0.0) - (now.own_s - before.own_s) / took_s
         calmest = min(shares, key=lambda core: shares[core], default=self._home)
-        if others > CROWDED and shares.get(calmest, 1.0) < others / 2:
+        calmer = others > CROWDED and shares.get(calmest, 1.0) < others / 2
+        if calmer and random.random() < ODDS:  # noqa: S311
             log.info("moved to a calmer core", extra={"from_core": self._home, "core": calmest})
             self._move_to(calmest)
 

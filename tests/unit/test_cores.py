@@ -73,8 +73,9 @@ class Stat:
 
 @pytest.fixture
 def stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stat:
-    """That is looked at as often as is asked."""
+    """That is looked at as often as is asked, and moves whenever it may."""
     monkeypatch.setattr(module, "LOOK_S", 0.0)
+    monkeypatch.setattr(module, "ODDS", 1.0)
     return Stat(tmp_path)
 
 
@@ -146,6 +147,23 @@ def test_it_moves_from_a_core_that_others_crowd_to_the_calmest(
     assert os.sched_getaffinity(0) == {calm}
     assert cores_of(waiting_thread) == {calm}
     assert seen_by(lambda: cores.use(one=True)) == {calm}
+
+
+def test_of_workers_that_crowd_each_other_some_stay(
+    stat: Stat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    cores = Cores(stat.path)
+    cores.keep_to_one()
+    cores.look()
+    found = set()
+    for _ in range(200):  # that all go one way has odds of 2 to 2**200
+        (home,) = os.sched_getaffinity(0)
+        stat.more({home: 1_000.0})
+        cores.look()
+        found.add(os.sched_getaffinity(0) == {home})
+    assert found == {True, False}
 
 
 def test_a_thread_with_all_cores_keeps_them_through_a_move(
