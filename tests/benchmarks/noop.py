@@ -15,6 +15,11 @@ from tests.benchmarks.peers.running import running
 OURS = "**jobspool over HTTP**"
 UNTIL_COMPLETED = "**jobspool over HTTP**, until `completed`"
 WITH_A_LINE = "**jobspool over HTTP**, each job prints a line"
+OF_TWO = "**jobspool over HTTP**, 2 workers"
+OF_TWO_UNTIL_COMPLETED = "**jobspool over HTTP**, 2 workers, until `completed`"
+"""As many processes as the peers have."""
+
+UNTIL = {OURS: UNTIL_COMPLETED, OF_TWO: OF_TWO_UNTIL_COMPLETED}
 
 DURABLE = ("run again within a second", "kept: synced before the 202")
 WANTED_RATE = 15_000
@@ -28,7 +33,7 @@ def measure(bench: Bench) -> Finding:
     finding = Finding()
     rates: Rates = defaultdict(lambda: defaultdict(list))
     peers = {peer.title: peer for peer in PEERS}
-    for n, name in bench.in_turn([OURS, WITH_A_LINE, *peers]):
+    for n, name in bench.in_turn([OURS, OF_TWO, WITH_A_LINE, *peers]):
         if name in finding.absent:
             continue
         with excused(finding.absent, name):
@@ -44,12 +49,13 @@ def measure(bench: Bench) -> Finding:
 
 
 def _measure_ours(bench: Bench, name: str, rates: Rates) -> None:
-    with jobspool(bench) as service:
+    with jobspool(bench, workers=2 if name == OF_TWO else 1) as service:
         for size in bench.sizes:
-            until_completed, in_all = timed(service, NOOP if name == OURS else PRINTING, size)
+            job = PRINTING if name == WITH_A_LINE else NOOP
+            until_completed, in_all = timed(service, job, size)
             rates[name][size].append(size / in_all)
-            if name == OURS:
-                rates[UNTIL_COMPLETED][size].append(size / until_completed)
+            if name in UNTIL:
+                rates[UNTIL[name]][size].append(size / until_completed)
 
 
 def timed(service: Jobspool, job: object, size: int) -> tuple[float, float]:
@@ -81,7 +87,8 @@ def _latest(of: dict[int, list[float]]) -> str:
 
 def _table(bench: Bench, rates: Rates, peers: dict[str, Peer]) -> Table:
     rows = []
-    for name in [OURS, UNTIL_COMPLETED, WITH_A_LINE, *peers]:
+    ours = [OURS, UNTIL_COMPLETED, OF_TWO, OF_TWO_UNTIL_COMPLETED, WITH_A_LINE]
+    for name in [*ours, *peers]:
         if not rates.get(name):
             continue
         promises = DURABLE
@@ -146,6 +153,13 @@ def _goals(rates: Rates, peers: dict[str, Peer]) -> Iterator[Goal]:
     if best:
         name = max(best, key=lambda peer: best[peer])
         found = f"{read / best[name]:.1f} times {name} ({best[name]:,.0f} jobs/s)"
+        found += f", {completed / best[name]:.1f} until `completed`"
+        if OF_TWO in rates:
+            read, completed = (
+                Spread.of(rates[which][size]).median for which in (OF_TWO, OF_TWO_UNTIL_COMPLETED)
+            )
+            found += f"; with 2 workers {read / best[name]:.1f}"
+            found += f" and {completed / best[name]:.1f} times"
         if BY_HAND in rates:
             least = Spread.of(rates[BY_HAND][_of_goal(rates[BY_HAND])]).median
             found += f"; {BY_HAND}: {least / best[name]:.1f} times"

@@ -74,8 +74,16 @@ class Jobspool:
         return batch
 
     def results(self, path: str) -> list[Any]:
-        lines = self._read(f"{path}/results?format=ndjson").splitlines()
-        return [json.loads(line)["result"] for line in lines]
+        """Each line as it comes, while the service makes the next."""
+        answer = self._begin("GET", f"{path}/results?format=ndjson")
+        assert answer.status == 200, answer.read()
+        found, rest = [], b""
+        while piece := answer.read1(1 << 20):
+            *lines, rest = (rest + piece).split(b"\n")
+            found += [json.loads(line)["result"] for line in lines]
+        self._used_at = perf_counter()
+        assert not rest, rest
+        return found
 
     def run(self, jobs: list[Any], **options: Any) -> list[Any]:
         """Submit, wait for the end, read every result."""
@@ -90,14 +98,20 @@ class Jobspool:
     def _ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Message, bytes]:
+        answer = self._begin(method, path, body, headers)
+        received = answer.read()
+        self._used_at = perf_counter()
+        return answer.status, answer.headers, received
+
+    def _begin(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        """Its answer, of which the body is still to be read."""
         if perf_counter() - self._used_at > KEPT_S:
             self._connection.close()  # it opens a new one by itself
         chunked = body is not None and not isinstance(body, str)
         self._connection.request(method, path, body, headers or {}, encode_chunked=chunked)
-        answer = self._connection.getresponse()
-        received = answer.read()
-        self._used_at = perf_counter()
-        return answer.status, answer.headers, received
+        return self._connection.getresponse()
 
     def workers(self) -> list[int]:
         return self._server.workers()
