@@ -194,6 +194,6 @@ def test_a_wait_survives_a_restart(make_server: Callable[..., Server]) -> None:
             server.launch()  # and does not wait until it is there: the client has to
 
     with Client(server.url, retries=9, backoff_s=0.05) as client:
-        batch = client.submit([numbers(delay_s=0.5)])
+        batch = client.submit([numbers(delay_s=2.0)])
         assert client.wait(batch.id, on_progress=restart_once).outcome == "succeeded"
     assert not looks[0].ended

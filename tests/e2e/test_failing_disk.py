@@ -67,7 +67,7 @@ def test_a_disk_that_fails_accepts_nothing_and_loses_nothing(
     server, disk = shared
     ended = server.submit(job(count=1), name="before")
     server.ended(ended)
-    path = server.submit(*[job(count=1, delay_s=0.3)] * 3, name=f"runs into {fault}")
+    path = server.submit(*[job(count=1, delay_s=1.5)] * 3, name=f"runs into {fault}")
     running(server, path, 3)
     disk.fail(FAULTS[fault])
     for n in range(3):

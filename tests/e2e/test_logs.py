@@ -119,7 +119,7 @@ def test_whatever_happens_every_line_of_the_log_is_a_json_object(
         name="n\n\x1b[31m\u2028\u0085\x7f",
     )
     assert server.ended(path)["counts"]["failed"] == 3
-    running = server.submit(job(count=2, delay_s=0.5))
+    running = server.submit(job(count=2, delay_s=2.0))
     eventually(lambda: server.get(running)["counts"]["running"], "a job runs")
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)

@@ -66,7 +66,7 @@ def test_totals_of_two_workers_add_up_whoever_dies(make_server: Callable[..., Se
         quick = server.submit(*[job(count=0)] * 500)
         look()
         server.ended(quick)
-        slow = server.submit(*[job(count=1, delay_s=0.7)] * 8)
+        slow = server.submit(*[job(count=1, delay_s=3.0)] * 8)
         eventually(lambda s=slow: server.get(s)["counts"]["running"] == 8, "all threads are busy")  # type: ignore[misc]
         victim = server.workers()[round_ % 2]
         os.kill(victim, signal.SIGKILL)

@@ -98,7 +98,7 @@ def test_no_answer_is_cut_by_sigterm(make_server: Callable[..., Server]) -> None
         for one in load:
             one.result(30)
     whole = [answer for answer in answers if answer]
-    assert len([answer for answer in answers[before:] if answer]) >= 6, "none was under way"
+    assert any(answers[before:]), "none was under way"
     assert {status_of(answer) for answer in whole} <= {200, 202, 503}
     for answer in whole:
         head, _, body = answer.partition(b"\r\n\r\n")
