@@ -134,12 +134,15 @@ def _of_goal(of: dict[int, list[float]]) -> int:
     return min(of, key=lambda size: abs(size - GOAL_SIZE))
 
 
+def _median(rates: Rates, name: str) -> float:
+    return Spread.of(rates[name][_of_goal(rates[name])]).median
+
+
 def _goals(rates: Rates, peers: dict[str, Peer]) -> Iterator[Goal]:
     if OURS not in rates:
         return
     size = _of_goal(rates[OURS])
-    completed = Spread.of(rates[UNTIL_COMPLETED][size]).median
-    read = Spread.of(rates[OURS][size]).median
+    completed, read = _median(rates, UNTIL_COMPLETED), _median(rates, OURS)
     yield Goal(
         f"≥ {WANTED_RATE:,} durable no-op jobs/s over HTTP, POST to completed",
         f"{completed:,.0f} jobs/s of {size:,} ({read:,.0f} with every result read)",
@@ -153,16 +156,11 @@ def _goals(rates: Rates, peers: dict[str, Peer]) -> Iterator[Goal]:
     if best:
         name = max(best, key=lambda peer: best[peer])
         found = f"{read / best[name]:.1f} times {name} ({best[name]:,.0f} jobs/s)"
-        found += f", {completed / best[name]:.1f} until `completed`"
+        for other in (UNTIL_COMPLETED, OF_TWO, OF_TWO_UNTIL_COMPLETED, BY_HAND):
+            if other in rates:
+                found += f"; {other}: {_median(rates, other) / best[name]:.1f} times"
         if OF_TWO in rates:
-            read, completed = (
-                Spread.of(rates[which][size]).median for which in (OF_TWO, OF_TWO_UNTIL_COMPLETED)
-            )
-            found += f"; with 2 workers {read / best[name]:.1f}"
-            found += f" and {completed / best[name]:.1f} times"
-        if BY_HAND in rates:
-            least = Spread.of(rates[BY_HAND][_of_goal(rates[BY_HAND])]).median
-            found += f"; {BY_HAND}: {least / best[name]:.1f} times"
+            read = _median(rates, OF_TWO)  # as many processes as the peers have
         yield Goal(
             f"≥ {WANTED_RATIO} times the best queue, every result read",
             found,

@@ -90,15 +90,15 @@ def test_no_answer_is_cut_by_sigterm(make_server: Callable[..., Server]) -> None
             except ConnectionRefusedError:
                 return
 
-    with ThreadPoolExecutor(6) as clients:
-        load = [clients.submit(client) for _ in range(6)]
+    with ThreadPoolExecutor(12) as clients:
+        load = [clients.submit(client) for _ in range(12)]
         eventually(lambda: len(answers) > 20, "many are answered")
         before = len(answers)
         assert server.terminate() == 0
         for one in load:
             one.result(30)
     whole = [answer for answer in answers if answer]
-    assert any(answers[before:]), "none was under way"
+    assert len([answer for answer in answers[before:] if answer]) >= 6, "none was under way"
     assert {status_of(answer) for answer in whole} <= {200, 202, 503}
     for answer in whole:
         head, _, body = answer.partition(b"\r\n\r\n")

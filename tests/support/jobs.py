@@ -31,21 +31,6 @@ class Sleeper(JobType[WaitParams]):
         return {"slept": params.seconds}
 
 
-class StubbornParams(Params):
-    seconds: float
-
-
-class Stubborn(JobType[StubbornParams]):
-    name = "stubborn"
-    description = "Waits, whatever it is told."
-    params_model = StubbornParams
-    example: ClassVar[dict[str, Any]] = {"seconds": 1.0}
-
-    def run(self, ctx: JobContext, params: StubbornParams) -> JsonValue:
-        Event().wait(params.seconds)
-        return "late"
-
-
 class Stuck(JobType[NoParams]):
     """Returns once ``go`` is set, whatever it is told before."""
 
@@ -62,16 +47,10 @@ class Stuck(JobType[NoParams]):
         return None
 
 
-class Held(JobType[NoParams]):
-    """Returns once ``go`` is set, or when it is told to stop."""
+class Held(Stuck):
+    """As ``Stuck``, but it stops when it is told to."""
 
     name = "held"
-    description = "Waits for the test, and stops when told to."
-    params_model = NoParams
-    example: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self) -> None:
-        self.go = Event()
 
     def run(self, ctx: JobContext, params: NoParams) -> JsonValue:
         while not self.go.is_set():
@@ -263,7 +242,6 @@ BEHAVIOURS: list[JobType[Any]] = [
     Together(),
     Burner(),
     Sleeper(),
-    Stubborn(),
     Raiser(),
     Flaky(),
     Deferrer(),

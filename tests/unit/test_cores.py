@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service import cores as module
-from service.cores import Cores
+from service.cores import ODDS, Cores
 from tests.support.cores import ALL, free_all_threads, needs_cores
 
 pytestmark = needs_cores
@@ -152,8 +152,7 @@ def test_it_moves_from_a_core_that_others_crowd_to_the_calmest(
 def test_of_workers_that_crowd_each_other_some_stay(
     stat: Stat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()
-    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    monkeypatch.setattr(module, "ODDS", ODDS)
     cores = Cores(stat.path)
     cores.keep_to_one()
     cores.look()
