@@ -193,7 +193,6 @@ class Outcome(NamedTuple):
     ``concurrent`` is how many jobs of the batch ran here at once, this one included.
     """
 
-    # up to cpu_us as the store writes them down, so that many are handed over at once
     key: int
     attempt: int
     ending: Ending
@@ -213,14 +212,15 @@ class Outcome(NamedTuple):
     queued_ms: int | None = None
 
 
-class EndedJob(NamedTuple):
-    """A job that a transaction brought to its end; without times, one that did not run."""
+class EndedJobs(NamedTuple):
+    """Jobs that a transaction brought to the same end; without times, those that did not run."""
 
     type: str
     state: JobState
     run_ms: int | None = None
     queue_ms: int | None = None
     error: str | None = None
+    number: int = 1
 
 
 class EndedBatch(NamedTuple):
@@ -239,7 +239,7 @@ class Committed(NamedTuple):
     """A transaction of the journal, once it is on disk. ``writes`` is what went into it,
     ``touched`` the ids of the batches whose counts, status or console it changed."""
 
-    jobs: list[EndedJob]
+    jobs: list[EndedJobs]
     batches: list[EndedBatch]
     writes: int
     seconds: float
@@ -252,7 +252,7 @@ class Committed(NamedTuple):
     @classmethod
     def from_json(cls, text: bytes) -> Committed:
         jobs, batches, writes, seconds = json.loads(text)
-        ended = [EndedJob(type_, JobState(state), *more) for type_, state, *more in jobs]
+        ended = [EndedJobs(type_, JobState(state), *more) for type_, state, *more in jobs]
         return cls(ended, [EndedBatch(*batch) for batch in batches], writes, seconds)
 
 

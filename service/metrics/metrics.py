@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from prometheus_client import ProcessCollector
 
 from service.metrics.scoreboard import Scoreboard, Series, Slot
-from service.model import Committed, EndedJob, JobState
+from service.model import Committed, EndedJobs, JobState
 
 
 class Told(NamedTuple):
@@ -106,8 +105,8 @@ class Metrics:
         """A transaction of the journal, with what it brought to its end."""
         self._slot.add(
             [
-                *_observed("jobspool_commit_seconds", (), [done.seconds]),
-                *_observed("jobspool_commit_writes", (), [done.writes]),
+                *_observed("jobspool_commit_seconds", (), [(done.seconds, 1)]),
+                *_observed("jobspool_commit_writes", (), [(done.writes, 1)]),
                 *_ended(done.jobs, self._type, self._code),
                 *((("jobspool_batches_ended", str(b.outcome)), 1.0) for b in done.batches),
             ]
@@ -116,7 +115,7 @@ class Metrics:
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """``route`` is a rule of the application, not the path."""
         counted = ("jobspool_http_requests", route, _method(method), str(status))
-        observed = _observed("jobspool_http_request_seconds", (route,), [seconds])
+        observed = _observed("jobspool_http_request_seconds", (route,), [(seconds, 1)])
         self._slot.add([(counted, 1), *observed])
 
     def refused(self, code: str) -> None:
@@ -163,44 +162,39 @@ _BOUNDS = {name: bounds_of(name) for name, told in METRICS.items() if told.bound
 
 
 def _observed(
-    name: str, labels: tuple[str, ...], values: Sequence[float]
+    name: str, labels: tuple[str, ...], values: Sequence[tuple[float, int]]
 ) -> Iterable[tuple[Series, float]]:
-    """What to add for these values: one to the bucket of each, and their sum."""
+    """What to add for these values, each seen so often: to the bucket of each, and their sum."""
     if not values:
         return []
     bounds, texts = METRICS[name].bounds, _BOUNDS[name]
-    # many of them are the same number of milliseconds
-    alike = Counter(values).items() if len(values) > 1 else [(values[0], 1)]
-    counted = [((name, *labels, texts[bisect_left(bounds, value)]), float(n)) for value, n in alike]
-    return [*counted, ((name, *labels, SUM), sum(values))]
+    counted = [((name, *labels, texts[bisect_left(bounds, value)]), n) for value, n in values]
+    return [*counted, ((name, *labels, SUM), sum([value * n for value, n in values]))]
 
 
 def _ended(
-    jobs: Sequence[EndedJob],
+    jobs: Sequence[EndedJobs],
     type_of: Callable[[str], str],
     code_of: Callable[[str | None], str],
 ) -> Iterator[tuple[Series, float]]:
     """One sum for many jobs: a transaction may end thousands."""
     for (name, state), alike in _grouped(jobs).items():
         label = (type_of(name),)
-        yield ("jobspool_jobs_finished", *label, state.value), len(alike)
-        run = [job.run_ms / 1000 for job in alike if job.run_ms is not None]
-        queue = [job.queue_ms / 1000 for job in alike if job.queue_ms is not None]
+        yield ("jobspool_jobs_finished", *label, state.value), sum([one.number for one in alike])
+        run = [(one.run_ms / 1000, one.number) for one in alike if one.run_ms is not None]
+        queue = [(one.queue_ms / 1000, one.number) for one in alike if one.queue_ms is not None]
         yield from _observed("jobspool_job_run_seconds", label, run)
         yield from _observed("jobspool_job_queue_seconds", label, queue)
         if state is JobState.FAILED:
-            for code, count in Counter(code_of(job.error) for job in alike).items():
-                yield ("jobspool_job_errors", *label, code), count
+            for one in alike:
+                yield ("jobspool_job_errors", *label, code_of(one.error)), one.number
 
 
-def _grouped(jobs: Sequence[EndedJob]) -> Mapping[tuple[str, JobState], Sequence[EndedJob]]:
+def _grouped(jobs: Sequence[EndedJobs]) -> Mapping[tuple[str, JobState], Sequence[EndedJobs]]:
     """By type and state."""
-    kinds = {(job.type, job.state) for job in jobs}
-    if len(kinds) == 1:
-        return {kinds.pop(): jobs}  # as mostly
-    grouped: dict[tuple[str, JobState], list[EndedJob]] = {}
-    for job in jobs:
-        grouped.setdefault((job.type, job.state), []).append(job)
+    grouped: dict[tuple[str, JobState], list[EndedJobs]] = {}
+    for one in jobs:
+        grouped.setdefault((one.type, one.state), []).append(one)
     return grouped
 
 

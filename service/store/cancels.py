@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, null, select, text, update
 
-from service.model import BatchStatus, EndedJob, JobState, job_key
+from service.model import BatchStatus, EndedJobs, JobState, job_key
 from service.store.ledger import Entry
 from service.store.schema import QUEUED, RUNNING, SEQ_BITS, WAITING, batches, jobs
 from service.store.transaction import Transaction
@@ -105,7 +106,10 @@ def _end_as_cancelled(
     if rows:
         tx.connection.execute(_CANCEL, rows)
         entry.finished_ms = max(entry.finished_ms or 0, tx.now_ms)
-    tx.ended_jobs += [EndedJob(of_type, JobState.CANCELLED) for _, of_type in ended]
+    tx.ended_jobs += [
+        EndedJobs(of_type, JobState.CANCELLED, number=number)
+        for of_type, number in Counter(of_type for _, of_type in ended).items()
+    ]
     entry.finish_seq += len(rows)
     entry.count(state, -len(rows))
     entry.count(JobState.CANCELLED, len(rows))

@@ -11,7 +11,7 @@ from sqlalchemy import insert, null, select, update
 from service.model import (
     MAX_INDEX_BITS,
     ConsoleText,
-    EndedJob,
+    EndedJobs,
     Ending,
     JobState,
     Outcome,
@@ -20,16 +20,10 @@ from service.model import (
 from service.store.bulk import rows_of
 from service.store.ledger import Entry
 from service.store.schema import SEQ_BITS, attempts, jobs
-from service.store.statements import CONSOLE_ROW, FINISH_ROW
+from service.store.statements import CONSOLE_ROW
 from service.store.transaction import Transaction
 
-RESULT = FINISH_ROW.index("result")
-STORED = len(FINISH_ROW) - 1
-"""So many fields of an Outcome go into the row."""
 JOB_KEY, TEXT = CONSOLE_ROW.index("job_key"), CONSOLE_ROW.index("text")
-
-LARGE = 1_000
-"""Characters of a result above which quoting it once more costs more than a step of its own."""
 
 
 class Ends(NamedTuple):
@@ -47,15 +41,28 @@ _STATES = {
 """What a job is in for good, unless its outcome asks for another attempt."""
 
 
-def ended_job(last: Outcome) -> EndedJob:
-    """What is told of a job by the outcome that was its last."""
-    return EndedJob(
-        last.type,
-        _STATES[last.ending],
-        last.finished_ms - last.started_ms,
-        None if last.queued_ms is None else max(0, last.started_ms - last.queued_ms),
-        last.error,
+def told_of(ended: Sequence[EndedJobs | Outcome]) -> list[EndedJobs]:
+    """What is told of jobs that ended, some of them known by the outcome that was their last."""
+    alike = Counter(
+        [
+            (
+                last.type,
+                last.ending,
+                last.finished_ms - last.started_ms,
+                None if last.queued_ms is None else max(0, last.started_ms - last.queued_ms),
+                last.error,
+            )
+            for last in ended
+            if isinstance(last, Outcome)
+        ]
     )
+    return [
+        *(jobs for jobs in ended if isinstance(jobs, EndedJobs)),
+        *(
+            EndedJobs(of_type, _STATES[ending], run_ms, queue_ms, error, number)
+            for (of_type, ending, run_ms, queue_ms, error), number in alike.items()
+        ),
+    ]
 
 
 def write_console(tx: Transaction, texts: Sequence[ConsoleText]) -> None:
@@ -129,11 +136,7 @@ def _run_all_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int
 
 def _run_finishes(tx: Transaction, rows: list[tuple[Any, ...]], *, node: int) -> int:
     """Returns how many the fence let through."""
-    if sum([len(row[RESULT] or "") for row in rows]) > LARGE * len(rows):
-        names = [f"its_{name}" for name in FINISH_ROW]
-        binds = [{**dict(zip(names, row, strict=True)), "me": node} for row in rows]
-        return int(tx.sql.finish_large_jobs.run_many(tx.cursor, binds).rowcount)
-    return int(tx.sql.finish_jobs.run(tx.cursor, {"me": node, "rows": rows_of(rows)}).rowcount)
+    return tx.sql.finish_jobs.run(tx.cursor, rows, {"me": node})
 
 
 def end_job(tx: Transaction, entry: Entry, outcome: Outcome, ending: Ending, *, node: int) -> None:
@@ -149,7 +152,21 @@ def _end(tx: Transaction, entry: Entry, outcome: Outcome, *, node: int) -> None:
 def _finish_rows(entry: Entry, outcomes: Sequence[Outcome]) -> list[tuple[Any, ...]]:
     """As FINISH_ROW."""
     next_key = entry.key << SEQ_BITS | entry.finish_seq + 1
-    return [(*outcome[:STORED], seq) for seq, outcome in enumerate(outcomes, next_key)]
+    return [
+        (
+            one.key,
+            one.attempt,
+            str(one.ending),
+            one.result or "",
+            one.error or "",
+            one.thread,
+            one.started_ms,
+            one.finished_ms,
+            "" if one.cpu_us is None else one.cpu_us,
+            place,
+        )
+        for place, one in enumerate(outcomes, next_key)
+    ]
 
 
 def _count_ends(tx: Transaction, entry: Entry, outcomes: Sequence[Outcome]) -> None:

@@ -25,7 +25,7 @@ from service.model import (
     error_json,
 )
 from service.store.database import Database, is_fault
-from service.store.finishes import ended_job, finish, write_console
+from service.store.finishes import finish, told_of, write_console
 from service.store.hosts import HostRules
 from service.store.statements import Statements
 from service.store.transaction import Transaction
@@ -201,7 +201,9 @@ class Journal:
             if self._closed:
                 return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
-            self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
+            # no need to look at the clock if another waits: none waits longer than for company
+            if not more or len(self._outcomes) == 1:
+                self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
 
     def print(self, text: ConsoleText) -> None:
         with self._lock:
@@ -322,8 +324,8 @@ class Journal:
                 more.apply(tx)
             tx.complete()
         took_s = monotonic() - begun
-        jobs = [ended_job(one) if isinstance(one, Outcome) else one for one in tx.ended_jobs]
-        return Committed(jobs, list(tx.ended_batches.values()), work.size, took_s, tx.touched)
+        ended_jobs, ended_batches = told_of(tx.ended_jobs), list(tx.ended_batches.values())
+        return Committed(ended_jobs, ended_batches, work.size, took_s, tx.touched)
 
     def _answer(self, work: Work, done: Committed) -> None:
         self._count(done)  # first: who is answered may ask for the numbers

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Label, Subquery, literal_column, select, text
 from sqlalchemy.engine import Dialect
 
 
@@ -36,7 +37,55 @@ class Prepared:
         """Execute once for each row; returns the cursor, whose rowcount is the sum."""
         return cursor.executemany(self.sql, [self._row(row) for row in rows])
 
+    def values(self, binds: Mapping[str, Any], *, after: int) -> list[Any]:
+        """Those that are bound behind the first so many, which ``binds`` need not have."""
+        named = {**self._fixed, **binds}
+        return [named[name] for name in (self._names or ())[after:]]
+
     def _row(self, binds: Mapping[str, Any]) -> Any:
         if self._fixed:
             binds = {**self._fixed, **binds}
         return tuple([binds[name] for name in self._names]) if self._names else binds
+
+
+MOST_ROWS = 1_024
+"""Of one execution: SQLite takes 32,766 values."""
+
+
+class PreparedForRows:
+    """A statement over many rows, whose every value is bound: a third faster than if they came as
+    JSON (see ``bulk``).
+
+    There is one text for each power of two, and rows of zeros fill up what is left: they must
+    match nothing. No value should be None, which sqlite3 takes ten times as long to bind.
+    """
+
+    def __init__(
+        self, names: Sequence[str], statement: Callable[[Subquery], Executable], dialect: Dialect
+    ) -> None:
+        """``statement`` is made over the rows, a table with these columns. All other values are
+        bound after theirs."""
+        row = f"({', '.join(f':its_{name}' for name in names)})"
+        # as SQLite and PostgreSQL name them
+        columns: list[Label[Any]] = [
+            literal_column(f"column{n}").label(name) for n, name in enumerate(names, 1)
+        ]
+        rows = select(*columns).select_from(text(f"(VALUES {row})")).subquery("v")
+        self._one = Prepared(statement(rows), dialect)
+        self._filling = [0] * len(names)
+        self._of_more = cache(self._text)
+
+    def run(self, cursor: Any, rows: Sequence[Sequence[Any]], binds: Mapping[str, Any]) -> int:
+        """Execute for all of them; returns how many rows were changed."""
+        others, changed = self._one.values(binds, after=len(self._filling)), 0
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            size = 1 << (len(some) - 1).bit_length()
+            bound = [value for row in some for value in row]
+            bound += self._filling * (size - len(some))
+            changed += cursor.execute(self._of_more(size), [*bound, *others]).rowcount
+        return changed
+
+    def _text(self, size: int) -> str:
+        row = f"({', '.join('?' * len(self._filling))})"
+        return self._one.sql.replace(row, ", ".join([row] * size), 1)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Select,
+    Subquery,
     TextClause,
     bindparam,
     func,
@@ -25,11 +26,10 @@ from service.store.bulk import as_json_rows, each_row, field, fields
 from service.store.gauges import GaugeStatements
 from service.store.hosts import HostStatements
 from service.store.ledger import LedgerStatements
-from service.store.prepared import Prepared
+from service.store.prepared import Prepared, PreparedForRows
 from service.store.schema import (
     CLAIMABLE,
     QUEUED,
-    RUNNING,
     batches,
     console,
     jobs,
@@ -53,7 +53,9 @@ FINISH_ROW = (
     "cpu_us",
     "finish_key",
 )
-"""As an Outcome begins, whose ending is the state; and what is its place among those that ended."""
+"""Of an Outcome, whose ending is the state; and what is its place among those that ended."""
+OR_EMPTY = frozenset({"result", "error", "cpu_us"})
+"""Of these fields, which of an Outcome may be None: empty texts then."""
 
 
 class Statements:
@@ -76,9 +78,7 @@ class Statements:
         self.wake_jobs = Prepared(_wake_jobs(), dialect)
         self.hosts = HostStatements(dialect)
         self.gauges = GaugeStatements(dialect)
-        self.finish_jobs = Prepared(_finish(fields(*FINISH_ROW)), dialect)
-        one: dict[str, ColumnElement[Any]] = {name: bindparam(f"its_{name}") for name in FINISH_ROW}
-        self.finish_large_jobs = Prepared(_finish(one), dialect)
+        self.finish_jobs = PreparedForRows(FINISH_ROW, _finish, dialect)
 
 
 def _insert_jobs() -> Executable:
@@ -202,20 +202,23 @@ def _wake_jobs() -> Executable:
     )
 
 
-def _finish(values: dict[str, ColumnElement[Any]]) -> Executable:
-    """``values`` are those of FINISH_ROW.
+def _finish(ends: Subquery) -> Executable:
+    """``ends`` are FINISH_ROWs.
 
     The fence: a finish by anyone but the owner of this very attempt changes nothing.
     """
-    changes = {name: value for name, value in values.items() if name not in ("key", "attempt")}
+    its: dict[str, ColumnElement[Any]] = {
+        name: func.nullif(ends.c[name], literal_column("''")) if name in OR_EMPTY else ends.c[name]
+        for name in FINISH_ROW
+    }
     return (
         update(jobs)
         .where(
-            jobs.c.key == values["key"],
-            text(RUNNING),
+            jobs.c.key == its.pop("key"),
+            jobs.c.state == literal_column("'running'"),
             # + 0: or else SQLite looks through all running jobs for each row, by their index
             jobs.c.owner + 0 == bindparam("me"),
-            jobs.c.attempt == values["attempt"],
+            jobs.c.attempt == its.pop("attempt"),
         )
-        .values(changes)
+        .values(its)
     )

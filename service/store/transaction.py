@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.clock import Clock
-from service.model import EndedBatch, EndedJob, Executor, Outcome, batch_of
+from service.model import EndedBatch, EndedJobs, Executor, Outcome, batch_of
 from service.store.bulk import rows_of
 from service.store.gauges import TURN, Gauges
 from service.store.hosts import HostLedger, HostRules
@@ -36,7 +36,7 @@ class Transaction:
         self.ended_batches: dict[str, EndedBatch] = {}
         # of one that ran, its last outcome: what is told of it is made after the commit, when the
         # next writer need not wait for that
-        self.ended_jobs: list[EndedJob | Outcome] = []
+        self.ended_jobs: list[EndedJobs | Outcome] = []
         self.parked = 0  # jobs that were sent to wait for their host
         self.ready: set[Executor] = set()  # for which batches it touched have jobs to be claimed
         self._rules = rules

@@ -36,7 +36,9 @@ from service.store import cancels, listing, pages, queries, upkeep
 from service.store.beginnings import Beginning
 from service.store.claims import Claim, Wish, one_job
 from service.store.database import Database
+from service.store.finishes import finish
 from service.store.hosts import HostRules
+from service.store.prepared import MOST_ROWS
 from service.store.schema import batches
 from service.store.store import Store
 from service.store.submits import Remembered
@@ -505,6 +507,32 @@ def test_one_late_finish_does_not_spoil_the_others_of_its_transaction(kit: Kit) 
         kit.store.finish(kit.node, outcome)
     kit.settle()
     assert counts(kit.batch(key)) == (0, 1, 3, 0, 0)
+
+
+def test_any_number_of_outcomes_is_written_down_in_one_transaction(kit: Kit) -> None:
+    key = kit.submit(MOST_ROWS + 75)
+    claimed = kit.claim(MOST_ROWS + 75)
+    kit.store.finish(kit.node + 1, outcome_of(claimed.pop()))
+    failed: dict[str, Any] = {
+        "ending": Ending.FAILED,
+        "result": None,
+        "error": '{"code":"c"}',
+        "cpu_us": None,
+    }
+    outcomes = [
+        outcome_of(job)._replace(**(failed if index_of(job.key) % 3 == 0 else {}))
+        for job in claimed
+    ]
+    kit.store.journal.write(lambda tx: finish(tx, outcomes, node=kit.node))
+    batch, found = kit.batch(key), kit.jobs(key)
+    assert (batch.running, batch.succeeded + batch.failed) == (1, MOST_ROWS + 74)
+    assert [job.state for job in found[-2:]] == ["succeeded", "running"]
+    for job in found[:-1]:
+        ended = (job.state, job.result, job.error, job.cpu_us)
+        if index_of(job.key) % 3 == 0:
+            assert ended == ("failed", None, '{"code":"c"}', None)
+        else:
+            assert ended == ("succeeded", '{"lines":["1"]}', None, 7)
 
 
 def test_a_job_finishes_once_however_often_it_is_said(kit: Kit) -> None:
