@@ -26,7 +26,7 @@ CROWDED = 0.25
 """Share of its core that other programs take, from which it looks for a calmer one."""
 
 ODDS = 0.5
-"""That it moves to one. Workers that came to share a core would else leave it together, to meet
+"""That it moves to one. Services that came to share a core would else leave it together, to meet
 again on the next, and so on."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,22 +48,25 @@ class Cores:
     def __init__(self, stat: Path = Path("/proc/stat")) -> None:
         self._stat = stat
         self._allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        self._own: list[int] = []  # on which of them it may keep to one; set at the start
         # all but the start: the keeper's thread alone writes, any thread reads
         self._home: int | None = None
         self._usage: Usage | None = None
         self._thread = threading.local()  # .core: where its jobs run, None for all cores
 
-    def keep_to_one(self, processes: int = 1) -> None:
+    def keep_to_one(self, processes: int = 1, place: int = 0) -> None:
         """From now on the threads of this process, and those that they start, share a core.
 
         Not where there is but one, or no lock of Python's; nor if ``processes``, as many as keep
-        to one each, are more than the cores: the kernel shares those out better.
+        to one each, are more than the cores: the kernel shares those out better. Those of
+        different ``place`` (0 for the first of them) never meet on a core.
         """
         locked = getattr(sys, "_is_gil_enabled", lambda: True)()
         enough = len(self._allowed) >= max(2, processes)
         if locked and enough and self._stat.exists():
-            # workers that were started one after the other begin on different ones
-            self._move_to(sorted(self._allowed)[os.getpid() % len(self._allowed)])
+            self._own = sorted(self._allowed)[place % processes :: processes]
+            # another service begins elsewhere, if there is more than one
+            self._move_to(self._own[os.getpid() % len(self._own)])
 
     def look(self) -> None:
         """Move to a calmer core if others crowd this one. Call it again and again."""
@@ -76,7 +79,7 @@ class Cores:
         took_s = now.at_s - before.at_s
         shares = {
             core: (now.busy_s[core] - before.busy_s.get(core, 0.0)) / took_s
-            for core in self._allowed & now.busy_s.keys()
+            for core in now.busy_s.keys() & self._own
         }
         others = shares.pop(self._home, 0.0) - (now.own_s - before.own_s) / took_s
         calmest = min(shares, key=lambda core: shares[core], default=self._home)

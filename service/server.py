@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from threading import Thread
@@ -75,9 +76,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.settings = settings_of(self.app)
         self.service: Service | None = None
-        # pre_fork sets them: where this worker counts
+        # pre_fork sets these: where this worker counts
         self.board: Scoreboard | None = None
         self.slot: int | None = None
+        self.place = 0  # among as many workers as there are to be
         self._patience = Patience(self.settings.client_timeout_s, self.settings.threads)
         self._accept_at = 0.0  # not before (monotonic); the main loop's alone
         self._surprises = Surprises()
@@ -92,7 +94,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         gc.freeze()
         gc.set_threshold(*COLLECT)
         if self.settings.one_core:
-            self.service.cores.keep_to_one(self.settings.workers)
+            self.service.cores.keep_to_one(self.settings.workers, self.place)
         while self.alive:
             try:
                 self.service.start()
@@ -316,7 +318,9 @@ def on_starting(server: Any) -> None:
 
 
 def pre_fork(server: Any, worker: Worker) -> None:
-    """In the master: the worker gets a part of the memory that they all count in."""
+    """In the master: the worker gets a part of the memory that they all count in, and its place."""
+    places = Counter(other.place for other in server.WORKERS.values())
+    worker.place = min(range(server.cfg.workers), key=lambda place: places[place])
     board: Scoreboard = server.board
     worker.slot = board.free_slot(other.slot for other in server.WORKERS.values())
     if worker.slot is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_it_can_be_told_not_to(make_server: Callable[..., Server]) -> None:
     server.run(job(count=1))
     (worker,) = server.workers()
     assert all(cores == ALL for cores in cores_of(worker))
+
+
+def test_workers_do_not_meet_on_a_core_even_after_one_was_killed(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(workers=2).start()
+
+    def apart() -> bool:
+        homes = [os.sched_getaffinity(pid) for pid in server.workers()]
+        return len(homes) == 2 and all(len(home) == 1 for home in homes) and homes[0] != homes[1]
+
+    for _ in range(3):
+        eventually(apart, "each worker has a core of its own")
+        before = server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        eventually(
+            lambda gone=before[0]: gone not in server.workers() and len(server.workers()) == 2,
+            "another worker was started",
+        )
+    eventually(apart, "each worker has a core of its own again")
 
 
 def test_more_workers_than_cores_are_left_to_the_kernel(

@@ -149,7 +149,23 @@ def test_it_moves_from_a_core_that_others_crowd_to_the_calmest(
     assert seen_by(lambda: cores.use(one=True)) == {calm}
 
 
-def test_of_workers_that_crowd_each_other_some_stay(
+def test_processes_of_different_places_never_meet(stat: Stat) -> None:
+    own = []
+    for place, cores in enumerate([Cores(stat.path), Cores(stat.path)]):
+        cores.keep_to_one(2, place)
+        cores.look()
+        been: set[int] = set()
+        for _ in ALL:
+            (home,) = os.sched_getaffinity(0)
+            been.add(home)
+            stat.more({home: 1_000.0})
+            cores.look()
+        own.append(been)
+    first, second = own
+    assert not first & second
+
+
+def test_of_services_that_crowd_each_other_some_stay(
     stat: Stat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ODDS", ODDS)
