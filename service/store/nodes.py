@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, null, select, text, update
+from sqlalchemy import delete, insert, null, select, text, update
 
 from service.model import Ending, JobState, Outcome, batch_of, error_json
 from service.store.finishes import end_job, finish, keep_attempt, leave_running
@@ -42,23 +42,6 @@ def beat(tx: Transaction, node: int) -> bool:
     """Say that the node lives. False if it has been taken for dead meanwhile."""
     statement = update(nodes).where(nodes.c.key == node).values(heartbeat_s=tx.steady_s)
     return tx.connection.execute(statement).rowcount == 1
-
-
-def silent(connection: Connection, *, boot_id: str, before_s: float) -> list[int]:
-    """Nodes of an earlier start of the machine, and those whose heartbeat is too old."""
-    statement = select(nodes.c.key).where(
-        (nodes.c.boot_id != boot_id) | (nodes.c.heartbeat_s < before_s)
-    )
-    return list(connection.execute(statement).scalars())
-
-
-_OWNERS = select(jobs.c.owner).where(text(RUNNING)).distinct()
-_OWNERLESS = _OWNERS.except_(select(nodes.c.key))
-
-
-def ownerless(connection: Connection) -> list[int]:
-    """Owners of running jobs that are no node any more. There should be none."""
-    return list(connection.execute(_OWNERLESS).scalars())
 
 
 def rescue(

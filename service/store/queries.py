@@ -95,10 +95,6 @@ def queue_state(connection: Connection) -> QueueState:
     return QueueState(queued, min((ms for ms in oldest if ms is not None), default=None), count)
 
 
-def live_nodes(connection: Connection) -> dict[int, str]:
-    return {row.key: row.lock for row in connection.execute(select(nodes.c.key, nodes.c.lock))}
-
-
 def labels_of(batch: Row[Any] | Accepted) -> dict[str, str]:
     found: dict[str, str] = json.loads(batch.labels)
     return found

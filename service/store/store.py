@@ -25,9 +25,10 @@ from service.model import (
     Outcome,
     Quotas,
 )
-from service.store import beginnings, cancels, claims, nodes, queries, submits, suspects, upkeep
+from service.store import beginnings, cancels, claims, nodes, submits, suspects, upkeep
 from service.store.beginnings import Beginning
 from service.store.cancels import Cancelled
+from service.store.census import Census
 from service.store.claims import Claim, Wish
 from service.store.database import Database, Watch
 from service.store.hosts import HostRules
@@ -65,6 +66,7 @@ class Store:
         self._clock = clock
         self._keys = KeyLookup(database.dialect)
         self._lookout = Lookout(database.dialect)
+        self._census = Census(database.dialect)
         self.journal = Journal(
             database,
             Statements(database.dialect),
@@ -246,13 +248,11 @@ class Store:
 
     def silent_nodes(self, *, boot_id: str, timeout_s: float) -> list[int]:
         before_s = self._clock.steady_s() - timeout_s
-        with self.snapshot() as connection:
-            return nodes.silent(connection, boot_id=boot_id, before_s=before_s)
+        return self._census.silent(self._database, boot_id=boot_id, before_s=before_s)
 
     def ownerless(self) -> list[int]:
         """Owners of running jobs that are no node any more."""
-        with self.snapshot() as connection:
-            return nodes.ownerless(connection)
+        return self._census.ownerless(self._database)
 
     def rescue(
         self, dead: list[int], *, max_crashes: int, silent_for_s: float | None = None
@@ -272,8 +272,7 @@ class Store:
 
     def live_nodes(self) -> dict[int, str]:
         """The nodes that are known, and the names of their lock files."""
-        with self.snapshot() as connection:
-            return queries.live_nodes(connection)
+        return self._census.locks(self._database)
 
     def look(self, node: int) -> Outlook:
         """What others may have written that concerns this node."""
