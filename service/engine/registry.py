@@ -106,7 +106,7 @@ class FutureRegistry:
 
     def _tell_if_empty(self) -> None:
         """Call it with _lock held."""
-        if len(self._live) == self._lost:
+        if self._is_empty():
             self._emptied.notify_all()
 
     def _forget(self, live: LiveJob | None) -> None:

@@ -190,6 +190,7 @@ class Runner:
                 live.token.begin()
                 return self._encoded(job_type.run(context, params))
         live.token.begin()
+        live.token.check()
         return self._encoded(job_type.run(context, params))
 
     def _encoded(self, result: JsonValue | JsonText) -> str:

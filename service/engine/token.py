@@ -21,11 +21,8 @@ class StopToken:
         self._deadline = inf  # by time.monotonic(); the job's thread sets it as it begins
 
     def begin(self) -> None:
-        """The job begins now; what it waited for before did not count. Raises the reason if it was
-        told to stop by then."""
+        """The job begins now; what it waited for before did not count."""
         self._deadline = monotonic() + self.timeout_s
-        if self._reason is not None:
-            raise self._reason
 
     def stop(self, reason: type[JobStopped]) -> None:
         if self._reason is None:

@@ -201,9 +201,7 @@ class Journal:
             if self._closed:
                 return  # a thread that returned late: its job went back with the node
             self._outcomes.append((node, outcome))
-            # no need to look at the clock if another waits: none waits longer than for company
-            if not more or len(self._outcomes) == 1:
-                self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
+            self._write_by(monotonic() + (COMPANY_DELAY_S if more else OUTCOME_DELAY_S))
 
     def print(self, text: ConsoleText) -> None:
         with self._lock:
