@@ -9,6 +9,7 @@ from tests.soak.calls import Calls
 from tests.soak.diary import Diary
 from tests.soak.examine import Tally, examine
 from tests.soak.findings import Findings
+from tests.soak.freezes import Freezes
 from tests.soak.memory import Batch, Memory
 from tests.soak.orders import Orders
 
@@ -17,11 +18,17 @@ class Checker:
     """Reads the diaries from their files: it knows only what clients wrote down."""
 
     def __init__(
-        self, diaries: Sequence[Diary], orders: Orders, calls: Calls, findings: Findings
+        self,
+        diaries: Sequence[Diary],
+        orders: Orders,
+        calls: Calls,
+        findings: Findings,
+        freezes: Freezes,
     ) -> None:
         self._memories = [Memory.of(orders, diary.entries()) for diary in diaries]
         self._calls = calls
         self._findings = findings
+        self._freezes = freezes
         self.tally = Tally()
         self.acknowledged = self.deleted = self.retries = 0
         self.lost_but_there = self.repeats = self.reuses = 0
@@ -82,7 +89,7 @@ class Checker:
             self._findings.add("what was deleted is gone", f"{batch.id} answers {answer}")
 
     def _examine(self, batch: Batch) -> None:
-        flaws, tally = examine(self._calls, batch)
+        flaws, tally = examine(self._calls, batch, self._freezes)
         self.tally.add(tally)
         for flaw in flaws:
             self._findings.add("each job ended once, as it should", flaw)

@@ -15,6 +15,7 @@ from tests.soak.calls import Answer, Calls, Unanswered
 from tests.soak.diary import Diary
 from tests.soak.examine import ENDED, Tally, digest_of, examine
 from tests.soak.findings import Findings
+from tests.soak.freezes import Freezes
 from tests.soak.memory import Batch, Memory, Sent
 from tests.soak.orders import Order, Orders
 from tests.soak.plan import Plan
@@ -38,6 +39,7 @@ class Client(Thread):
         orders: Orders,
         plan: Plan,
         findings: Findings,
+        freezes: Freezes,
         working: Event,
     ) -> None:
         super().__init__(name=f"client {number}", daemon=True)
@@ -52,6 +54,7 @@ class Client(Thread):
         self._orders = orders
         self._plan = plan
         self._findings = findings
+        self._freezes = freezes
         self._working = working
         self._random = Random(f"{plan.seed}/{number}")
         self._memory = Memory(orders)
@@ -335,7 +338,7 @@ class Client(Thread):
             return
         if batch.retry_of is None and self._random.random() < 0.1:
             return  # kept for the end
-        flaws, tally = examine(self.calls, batch)
+        flaws, tally = examine(self.calls, batch, self._freezes)
         for flaw in flaws:
             self._findings.add("each job ended once, as it should", flaw)
         self.tally.add(tally)

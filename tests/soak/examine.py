@@ -12,11 +12,13 @@ from itertools import chain
 from typing import Any
 
 from tests.soak.calls import Calls
+from tests.soak.freezes import Freezes
 from tests.soak.memory import Batch
 from tests.soak.orders import FETCH_CODES, flaw_of, lines_of
 
 STOP_S = 5.0
-"""How long after its cancel a job's thread may still come to its end as if nothing had been."""
+"""How long after its cancel a job's thread may still come to its end as if nothing had been, if
+its process was not frozen."""
 
 ENDED = ("completed", "cancelled")
 RERUN = frozenset({"crashed", "handed_back"})
@@ -55,7 +57,7 @@ def digest_of(lines: Iterable[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(ordered, sort_keys=True).encode()).hexdigest()
 
 
-def examine(calls: Calls, batch: Batch) -> tuple[list[str], Tally]:
+def examine(calls: Calls, batch: Batch, freezes: Freezes) -> tuple[list[str], Tally]:
     """What is wrong with an ended batch, and what there was."""
     path = f"/v1/batches/{batch.id}"
     shown = calls.get(path)
@@ -64,7 +66,7 @@ def examine(calls: Calls, batch: Batch) -> tuple[list[str], Tally]:
     text = calls.get(f"{path}/results", format="ndjson").text
     lines = [json.loads(line) for line in text.splitlines()]
     jobs = calls.pages(f"{path}/jobs?limit=1000")
-    told = _Told(batch, shown.json, lines, jobs)
+    told = _Told(batch, shown.json, lines, jobs, freezes)
     console = calls.get(f"{path}/console").text if told.can_be_read_aloud else None
     flaws = list(chain(told.flaws(), told.console_flaws(console) if console is not None else ()))
     return [f"{path}: {flaw}" for flaw in flaws], told.tally()
@@ -73,11 +75,14 @@ def examine(calls: Calls, batch: Batch) -> tuple[list[str], Tally]:
 class _Told:
     """All that the service tells of a batch."""
 
-    def __init__(self, batch: Batch, shown: Any, lines: list[Any], jobs: list[Any]) -> None:
+    def __init__(
+        self, batch: Batch, shown: Any, lines: list[Any], jobs: list[Any], freezes: Freezes
+    ) -> None:
         self._batch = batch
         self._shown = shown
         self._lines = lines
         self._jobs = jobs
+        self._freezes = freezes
 
     def flaws(self) -> Iterator[str]:
         if self._shown["status"] not in ENDED:
@@ -155,8 +160,8 @@ class _Told:
             job = self._jobs[index]
             if job["status"] == "cancelled" or not job["attempts"]:
                 continue
-            ended_at = job["attempts"][-1]["finished_at"]
-            if datetime.fromisoformat(ended_at).timestamp() > cancelled_at + STOP_S:
+            ended_at = datetime.fromisoformat(job["attempts"][-1]["finished_at"]).timestamp()
+            if ended_at - cancelled_at > STOP_S + self._freezes.within(cancelled_at, ended_at):
                 yield f"job {index} was cancelled at {cancelled_at} and is {job}"
 
     def _change_flaws(self) -> Iterator[str]:

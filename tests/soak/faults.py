@@ -9,13 +9,14 @@ from collections.abc import Callable
 from random import Random
 from statistics import median
 from threading import Event
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple, TypeVar
 
 from tests.soak.calls import Calls
 from tests.soak.diary import Diary
 from tests.soak.disk import Disk
 from tests.soak.findings import Findings
+from tests.soak.freezes import Freezes
 from tests.soak.peek import Peek
 from tests.soak.plan import Plan
 from tests.support.server import Server
@@ -45,6 +46,7 @@ class Faults:
         disk: Disk,
         plan: Plan,
         findings: Findings,
+        freezes: Freezes,
         diary: Diary,
         refusals: Callable[[], int],
     ) -> None:
@@ -56,6 +58,7 @@ class Faults:
         self._disk = disk
         self._plan = plan
         self._findings = findings
+        self._freezes = freezes
         self._diary = diary
         self._random = Random(f"{plan.seed}/faults")
         self._calls = Calls(server.url, patience_s=plan.patience_s)
@@ -139,8 +142,10 @@ class Faults:
         seconds = self._random.uniform(0.2, 2.5 * self._plan.node_timeout_s)
         try:
             os.kill(pid, signal.SIGSTOP)
+            begun = time()
             Event().wait(seconds)
             lost = node not in self._peek.nodes().values()
+            self._freezes.add(begun, time())
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
             return  # a job of its own was quicker

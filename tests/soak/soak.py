@@ -19,6 +19,7 @@ from tests.soak.disk import disk_for
 from tests.soak.examine import Tally
 from tests.soak.faults import Faults
 from tests.soak.findings import Findings
+from tests.soak.freezes import Freezes
 from tests.soak.gauges import Gauges, Sample, Trend, trends
 from tests.soak.hosts import Hosts
 from tests.soak.orders import Orders
@@ -45,6 +46,7 @@ class Soak:
 
     def __init__(self, folder: Path, plan: Plan, **settings: object) -> None:
         self.findings = Findings()
+        self._freezes = Freezes()
         self.tally = Tally()
         self._folder = folder
         self._plan = plan
@@ -81,13 +83,29 @@ class Soak:
         self._gauges = Gauges(server, self._peek)
         self._orders = Orders(hosts, rough=plan.rough)
         self._clients = [
-            Client(n, server, self._folder, self._orders, plan, self.findings, self._working)
+            Client(
+                n,
+                server,
+                self._folder,
+                self._orders,
+                plan,
+                self.findings,
+                self._freezes,
+                self._working,
+            )
             for n in range(1, plan.clients + 1)
         ]
         diary = Diary(self._folder / "faults.jsonl")
         self._stack.callback(diary.close)
         self.faults = Faults(
-            server, self._peek, disk, plan, self.findings, diary, self._refused_writes
+            server,
+            self._peek,
+            disk,
+            plan,
+            self.findings,
+            self._freezes,
+            diary,
+            self._refused_writes,
         )
 
     def _refused_writes(self) -> int:
@@ -138,7 +156,7 @@ class Soak:
     def _check(self) -> None:
         calls = Calls(self._server.url, patience_s=self._plan.patience_s)
         diaries = [client.diary for client in self._clients]
-        self.checker = Checker(diaries, self._orders, calls, self.findings)
+        self.checker = Checker(diaries, self._orders, calls, self.findings, self._freezes)
         self.checker.check()
         self.tally.add(self.checker.tally)
         self._check_proof()
