@@ -22,8 +22,7 @@ class Batches(UseCase):
     """All raise NotFound, also for what another caller made, and Expired."""
 
     def show(self, batch_id: str) -> Row[Any]:
-        with self._store.snapshot() as connection:
-            return self._find(connection, batch_id)
+        return self._store.find_batch(batch_id, self._caller.owner)
 
     def list(self, wanted: BatchFilter, *, before: int | None, limit: int) -> Sequence[Row[Any]]:
         """Newest first, from behind the key ``before``."""

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from service.clock import Clock
 from service.errors import NotFound, StoreUnavailable
@@ -36,6 +36,7 @@ from service.store.journal import Journal, Pending
 from service.store.keys import NO_OWNER, Found, KeyLookup
 from service.store.nodes import Rescued
 from service.store.outlook import Lookout, Outlook
+from service.store.queries import BatchLookup
 from service.store.statements import Statements
 from service.store.submits import Remembered, Sealed, Terms
 from service.store.transaction import Transaction
@@ -65,6 +66,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._keys = KeyLookup(database.dialect)
+        self._batches = BatchLookup(database.dialect)
         self._lookout = Lookout(database.dialect)
         self._census = Census(database.dialect)
         self.journal = Journal(
@@ -94,6 +96,10 @@ class Store:
         return self._keys.find(self._database, key_id)
 
     # --- batches --------------------------------------------------------------------------
+
+    def find_batch(self, batch_id: str, owner: int) -> Row[Any]:
+        """Raises NotFound, also for what another owner has, Expired, StoreUnavailable."""
+        return self._batches.find(self._database, batch_id, self._clock.now_ms(), owner)
 
     def submit(
         self,

@@ -38,6 +38,7 @@ from service.store.claims import Claim, Wish, one_job
 from service.store.database import Database
 from service.store.finishes import finish
 from service.store.hosts import HostRules
+from service.store.keys import NO_OWNER
 from service.store.prepared import MOST_ROWS
 from service.store.schema import batches
 from service.store.store import Store
@@ -992,6 +993,13 @@ def test_an_ended_batch_expires_whole_and_its_id_is_remembered(kit: Kit) -> None
             queries.find_batch(connection, batch.id, kit.clock.now_ms())
         with pytest.raises(NotFound):
             queries.find_batch(connection, "0" * 20, kit.clock.now_ms())
+
+
+def test_a_poll_finds_what_a_snapshot_shows(kit: Kit) -> None:
+    key = kit.submit(2, labels={"a": "b"})
+    kit.finish(kit.claim()[0])
+    batch = kit.batch(key)
+    assert kit.store.find_batch(batch.id, NO_OWNER)._asdict() == batch._asdict()
 
 
 def test_an_active_batch_never_expires(kit: Kit) -> None:

@@ -156,6 +156,8 @@ class Model(RuleBasedStateMachine):
             wanted = answer if owner == self.owners[batch.key] else NotFound
             with pytest.raises(wanted) if wanted else nullcontext():
                 queries.find_batch(connection, batch.id, self.clock.now_ms(), owner)
+            with pytest.raises(wanted) if wanted else nullcontext():
+                self.store.find_batch(batch.id, owner)
 
     def what_was_accepted_comes_to_its_end(self) -> None:
         """All crash twice; then, with all else at rest, it is brought to an end, and expires."""
