@@ -14,7 +14,6 @@ import select
 import socket
 import sys
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from threading import Thread
 from time import monotonic, sleep
@@ -81,6 +80,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.slot: int | None = None
         self.place = 0  # among as many workers as there are to be
         self._patience = Patience(self.settings.client_timeout_s, self.settings.threads)
+        # request threads add and remove their own, any reads how many; a set's own atomicity
+        self._at_work: set[TConn] = set()
         self._accept_at = 0.0  # not before (monotonic); the main loop's alone
         self._surprises = Surprises()
 
@@ -126,9 +127,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except Exception:
             log.exception("the service did not stop in good order")
 
-    def get_thread_pool(self) -> RequestThreads:
-        return RequestThreads(max_workers=self.cfg.threads)
-
     # --- too many clients -------------------------------------------------------------------
 
     def accept(self, listener: Any) -> None:
@@ -161,6 +159,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         paced = conn.sock if isinstance(conn.sock, PacedSocket) else None  # None: TLS
         if paced:
             paced.begin()
+        self._at_work.add(conn)
         try:
             kept = super().handle(conn)
             while kept is True and self._asks_again(conn):
@@ -172,17 +171,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 close_graceful(conn.sock)
             return kept
         finally:
+            self._at_work.discard(conn)
             if paced:
                 paced.end()
 
     def _asks_again(self, conn: TConn) -> bool:
         """Whether the thread is to go on with this client: it sends its next request at once, and
-        nobody waits for a thread. The way through the main loop costs as much as a small answer."""
-        if not self.alive or self.tpool.is_short:
+        no other client is being answered.
+
+        The way through the main loop costs as much as a small answer, but there clients queue.
+        Threads that each stayed with one would have to win Python's lock from all others again
+        and again, and it is given to anyone: some would get it only after 50 ms.
+        """
+        if not self._goes_on_alone:
             return False
         # a client that does not wait for answers may have sent it along with the last
         asks = conn.parser.unreader.buf.getvalue() or sends(conn.sock, NEXT_S)
-        return bool(asks) and self.alive and not self.tpool.is_short
+        return bool(asks) and self._goes_on_alone
+
+    @property
+    def _goes_on_alone(self) -> bool:
+        return bool(self.alive) and len(self._at_work) == 1
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """Called in the main loop, after ``handle``."""
@@ -230,15 +239,6 @@ def sends(client: socket.socket, within_s: float) -> bool:
     first = select.poll()
     first.register(client, select.POLLIN)
     return bool(first.poll(within_s * 1000))
-
-
-class RequestThreads(ThreadPoolExecutor):
-    """gunicorn's pool of threads."""
-
-    @property
-    def is_short(self) -> bool:
-        """Whether requests wait for a thread."""
-        return not self._work_queue.empty()
 
 
 class ServerLog(Logger):  # type: ignore[misc]
