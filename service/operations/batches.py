@@ -14,8 +14,12 @@ from service.store import listing
 from service.store.cancels import Cancelled
 from service.store.listing import BatchFilter
 
+FIRST_POLL_S = 0.01
+"""A waiting request looks again so soon: another process may have ended the batch. Each pause is
+twice as long as the last, so that it learns of a short batch's end in about the batch's time."""
+
 POLL_S = 0.2
-"""How often a waiting request looks: another process may have ended the batch."""
+"""The longest pause."""
 
 
 class Batches(UseCase):
@@ -45,9 +49,10 @@ class Batches(UseCase):
             return False
         try:
             with self._parts.news.of(batch_id) as news:
-                until = monotonic() + seconds
+                until, pause_s = monotonic() + seconds, FIRST_POLL_S
                 while self._still_active(batch_id) and (left := until - monotonic()) > 0:
-                    news.ended.wait(min(left, POLL_S))
+                    news.ended.wait(min(left, pause_s))
+                    pause_s = min(2 * pause_s, POLL_S)
         finally:
             seat.leave()
         return True
