@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import requests
 
+from service.model import job_key
+from service.store.store import STAGE
 from tests.support.api import job
 from tests.support.disk import Asked, Disk, needs_compiler
 from tests.support.faulty import WEAK_SYNC
 from tests.support.server import Server
 
-SUBMITS = 16
+SUBMITS = 5
 LOCATION = re.compile(rb"location: /v1/batches/(\w+)", re.IGNORECASE)
 
 
@@ -66,18 +70,57 @@ def is_kept(moment: Moment, folder: Path) -> bool:
             (folder / name).write_bytes(content)
     with closing(sqlite3.connect(folder / "jobspool.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        found = "SELECT count(*) FROM batches WHERE id = ? AND status != 'staging'"
-        return bool(connection.execute(found, (moment.batch_id,)).fetchone()[0])
+        found = "SELECT key, total FROM batches WHERE id = ? AND status != 'staging'"
+        batch = connection.execute(found, (moment.batch_id,)).fetchone()
+        return batch is not None and jobs_of(connection, batch[0]) == batch[1]
 
 
-def acknowledged(server: Server) -> list[str]:
-    """Submit from several clients at once; what the 202s said."""
+def jobs_of(connection: sqlite3.Connection, batch_key: int) -> int:
+    within = job_key(batch_key, 0), job_key(batch_key + 1, 0) - 1
+    counted = connection.execute("SELECT count(*) FROM jobs WHERE key BETWEEN ? AND ?", within)
+    return int(counted.fetchone()[0])
 
-    def submit(n: int) -> str:
-        return server.submit(job(count=1), name=f"n{n}").rsplit("/", 1)[1]
+
+def acknowledged(server: Server) -> set[str]:
+    """Submit in every way, from several clients at once; the ids that the 202s said."""
+    stopped = server.submit(job(count=1, delay_s=60))
+    server.session.post(f"{server.url}{stopped}/cancel", timeout=90)
+    server.ended(stopped)
+
+    def small(n: int) -> requests.Response:
+        return server.post([job(count=1)], name=f"n{n}")
+
+    def staged(n: int) -> requests.Response:
+        return streamed(server, STAGE + n)
+
+    def repeated(n: int) -> requests.Response:
+        key = {"Idempotency-Key": f"key-{n}"}
+        for _ in range(2):
+            answer = server.session.post(
+                f"{server.url}/v1/batches", json={"jobs": [job(count=1)]}, headers=key, timeout=90
+            )
+        return answer
+
+    def retried(_: int) -> requests.Response:
+        return server.session.post(f"{server.url}{stopped}/retry", timeout=90)
 
     with ThreadPoolExecutor(4) as clients:
-        return list(clients.map(submit, range(SUBMITS)))
+        asked = [
+            clients.submit(way, n)
+            for n in range(1, SUBMITS)
+            for way in (small, staged, repeated, retried)
+        ]
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {202}
+    return {path.rsplit("/", 1)[1] for path in [stopped, *(a.headers["Location"] for a in answers)]}
+
+
+def streamed(server: Server, jobs: int, **params: object) -> requests.Response:
+    line = json.dumps(job(count=1, **params)).encode() + b"\n"
+    kind = {"Content-Type": "application/x-ndjson"}
+    return server.session.post(
+        f"{server.url}/v1/batches", data=line * jobs, headers=kind, timeout=90
+    )
 
 
 @needs_compiler
@@ -93,6 +136,29 @@ def test_each_202_is_sent_after_the_sync_that_keeps_its_batch(
     disk.record()
     ids = acknowledged(server.start())
     server.kill()
-    kept = {moment.batch_id: is_kept(moment, tmp_path) for moment in moments(disk.asked())}
-    assert sorted(kept) == sorted(ids)
-    assert all(kept.values()) == synced
+    kept = [(one.batch_id, is_kept(one, tmp_path)) for one in moments(disk.asked())]
+    assert {batch_id for batch_id, _ in kept} == ids
+    assert all(is_there for _, is_there in kept) == synced
+
+
+@needs_compiler
+def test_a_power_loss_after_a_checkpoint_finds_what_was_acknowledged_before_and_after_it(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Pages move from the log to the database, and the log begins anew."""
+    server = make_server()
+    disk = Disk(tmp_path, server)
+    disk.record()
+    server.start()
+    before = server.submit(job(count=1))
+    assert streamed(server, 90_000, name="x" * 100).status_code == 202
+    after = server.submit(job(count=1))
+    server.kill()
+    asked = list(disk.asked())
+    answers = [n for n, one in enumerate(asked) if one.kind == "S" and LOCATION.search(one.data)]
+    between = asked[answers[0] : answers[-1]]
+    assert any(one.kind == "W" and one.name == "jobspool.db" for one in between)
+    assert any(one.kind == "W" and one.offset == 0 for one in between if "-wal" in one.name)
+    (*_, last) = moments(asked)
+    for path in (before, after):
+        assert is_kept(last._replace(batch_id=path.rsplit("/", 1)[1]), tmp_path)
