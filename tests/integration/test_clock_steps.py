@@ -13,6 +13,8 @@ from tests.support.clock import SteppedClock
 
 HOUR_MS = 3_600_000
 STEPS = [HOUR_MS, -HOUR_MS]
+TTL_S = 3_900
+"""What an hour's step leaves of it is more than the test takes."""
 
 
 @pytest.mark.parametrize("step_ms", STEPS)
@@ -21,7 +23,8 @@ def test_what_was_there_before_a_step_is_there_after_it_and_in_order(
 ) -> None:
     first = make_service()
     api = Api(first.app.test_client())
-    before = [api.submit(*[job(count=1)] * 3, name=f"before-{n}") for n in range(3)]
+    jobs = [job(count=1)] * 3
+    before = [api.submit(*jobs, name=f"before-{n}", ttl_s=TTL_S) for n in range(3)]
     for path in before:
         api.ended(path)
     sequence = seqs(api, before[0])
