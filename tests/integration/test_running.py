@@ -266,6 +266,25 @@ def test_a_job_that_does_not_return_is_failed_and_its_thread_replaced(
     assert api.jobs(path)[0]["status"] == "failed"
 
 
+@pytest.mark.parametrize("executor", ["dedicated", "sequential"])
+def test_a_thread_of_its_own_that_does_not_return_keeps_no_other_job_waiting(
+    make_service: Callable[..., Service], executor: str
+) -> None:
+    stuck = Stuck()
+    api = Api(make_service([stuck], dedicated_limit=2).app.test_client())
+    path = api.submit({**job("stuck"), "timeout_s": 0.1}, job(count=1), executor=executor)
+    try:
+        assert api.ended(path)["outcome"] == "partial"
+        assert [one["status"] for one in api.jobs(path)] == ["failed", "succeeded"]
+        assert not_returned(api) == 1
+        assert api.run(job(count=1), executor=executor)["outcome"] == "succeeded"
+    finally:
+        stuck.go.set()
+    eventually(lambda: not_returned(api) == 0, "the thread returns")
+    together = [job("together", parties=2, name="both")] * 2
+    assert api.run(*together, executor="dedicated")["outcome"] == "succeeded", "both places"
+
+
 def test_jobs_that_ignore_their_cancel_are_replaced_and_past_a_quarter_it_is_not_ready(
     make_service: Callable[..., Service],
 ) -> None:
