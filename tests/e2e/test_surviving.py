@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,8 +10,12 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, takewhile
 from pathlib import Path
+from threading import Event
 from time import monotonic
+from typing import Any
 
 import pytest
 import requests
@@ -19,6 +24,7 @@ from tests.soak.peek import Peek
 from tests.support.api import job
 from tests.support.audit import flaws_of_file
 from tests.support.evidence import (
+    all_batches,
     database_of,
     each_ended_once,
     ended_at_least,
@@ -34,6 +40,17 @@ STOPS_S = 2
 """How long a stop may take after its drain."""
 BUSY_S = 5
 """The machine may have more to do than this."""
+
+
+def states(server: Server) -> Counter[str]:
+    """How many jobs are in each state, by its file: nobody is there to be asked."""
+    with looking_into(server) as database:
+        return Counter(dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state")))
+
+
+def codes(item: Any) -> list[str | None]:
+    """How the attempts of a job ended: None for one that runs or succeeded."""
+    return [attempt["error"] and attempt["error"]["code"] for attempt in item["attempts"]]
 
 
 def test_kill_9_of_everything_loses_nothing(make_server: Callable[..., Server]) -> None:
@@ -66,43 +83,78 @@ def test_a_killed_workers_jobs_run_again_within_a_second_or_so(
 
 def test_kill_9_of_the_master_alone(make_server: Callable[..., Server]) -> None:
     server = make_server(workers=2).start()
-    path = server.submit(*[job(count=1, delay_s=0.02)] * 1_500)
+    # four seconds' work: its workers notice within one that they are alone
+    path = server.submit(*[job(count=1, delay_s=0.2)] * 640)
     ended_at_least(server, path, 50)
+    orphans = server.workers()
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
     server.start()
+    eventually(lambda: not any(map(is_there, orphans)), "the old workers are gone")
+    assert states(server)["queued"], "they had done it all: nothing was proved"
     server.ended(path)
-    each_ended_once(server, path, 1_500)
+    each_ended_once(server, path, 640)
+    again = rerun(server, path)
+    assert again, "no job was running when they left: nothing was proved"
+    assert {tuple(codes(item)) for item in again} == {("handed_back", None)}
+    server.kill()
+    assert flaws_of_file(database_of(server)) == []
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def test_a_frozen_worker_loses_its_jobs_and_its_late_result_is_refused(
     make_server: Callable[..., Server],
 ) -> None:
-    server = make_server(workers=2, pool_size=1, node_timeout_s=2).start()
-    path = server.submit(*[job(count=1, delay_s=4.0)] * 2)
+    server = make_server(workers=2, pool_size=1, node_timeout_s=2, log_level="debug").start()
+    peek = Peek(server)
+    path = server.submit(*[job(count=1, delay_s=3.0)] * 2)
     running(server, path, 2)
-    frozen = server.workers()[0]
+    frozen, other = server.workers()
     os.kill(frozen, signal.SIGSTOP)
-    again = "SELECT count(*) FROM jobs WHERE attempt > 1 AND state != 'queued'"
+    late_at = monotonic() + 3.0
+    again = "SELECT count(*) FROM jobs WHERE attempt > 1 AND state = 'running'"
     # gunicorn may hand a request to the frozen worker too
     with looking_into(server) as database:
-        eventually(lambda: database.execute(again).fetchone()[0], "a job runs again", timeout_s=30)
+        eventually(
+            lambda: monotonic() > late_at and database.execute(again).fetchone()[0],
+            "its job runs again, and has a result here as soon as it is let",
+            timeout_s=30,
+        )
+    assert frozen not in peek.nodes(), "it was taken for dead"
     os.kill(frozen, signal.SIGCONT)
+    eventually(lambda: frozen in peek.nodes(), "it takes part again")
+    # The other is busy: this too runs on its only thread, and what it writes it writes in order.
+    assert server.run(job(count=1))["outcome"] == "succeeded"
+    late_and_next = jobs_run_by(server, frozen)
+    assert [(ran["attempt"], ran["ending"]) for ran in late_and_next] == [(1, "succeeded")] * 2
+    assert peek.running() == {other: 1}, "the late result ended what runs again"
     server.ended(path)
     each_ended_once(server, path, 2)
     (twice,) = rerun(server, path)
     assert [attempt["n"] for attempt in twice["attempts"]] == [1, 2]
-    # and it takes part again
-    assert server.run(*[job(count=1, delay_s=0.2)] * 4)["outcome"] == "succeeded"
+    assert codes(twice) == ["crashed", None]
+    server.kill()
+    assert flaws_of_file(database_of(server)) == []
+
+
+def jobs_run_by(server: Server, pid: int) -> list[Any]:
+    """What a worker has to tell of each job that it ran to an end, by its debug log."""
+    lines = [line for line in server.log.read_text().splitlines() if '"event":"job ran"' in line]
+    return [ran for ran in map(json.loads, lines) if ran["pid"] == pid]
 
 
 def test_sigterm_drains_and_leaves_the_queue(make_server: Callable[..., Server]) -> None:
     server = make_server(pool_size=2, drain_s=3).start()
-    path = server.submit(*[job(count=1, delay_s=1.0)] * 2, *[job(count=1, delay_s=0.01)] * 50)
+    path = server.submit(*[job(count=1, delay_s=1.5)] * 2, *[job(count=1, delay_s=0.01)] * 50)
     running(server, path, 2)
     begun = monotonic()
     assert server.terminate() == 0
     assert monotonic() - begun < 3 + STOPS_S + BUSY_S
+    assert states(server) == {"succeeded": 2, "queued": 50}
+    assert flaws_of_file(database_of(server)) == []
     server.start()
     server.ended(path)
     each_ended_once(server, path, 52)
@@ -119,24 +171,46 @@ def test_sigterm_hands_back_what_outlasts_the_drain(make_server: Callable[..., S
     server.start()
     running(server, path)
     (item,) = server.jobs(path)
-    assert [a["error"] and a["error"]["code"] for a in item["attempts"]] == ["handed_back", None]
+    assert codes(item) == ["handed_back", None]
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+@pytest.mark.parametrize(
+    ("signals", "left", "attempts"),
+    [
+        # it waits for nothing
+        ([signal.SIGINT], {"queued": 40}, ["handed_back", None]),
+        # what runs has its time to end all the same
+        ([signal.SIGTERM, signal.SIGTERM], {"succeeded": 16, "queued": 24}, [None]),
+    ],
+)
 def test_other_ways_to_stop_lose_nothing(
-    make_server: Callable[..., Server], signals: list[signal.Signals]
+    make_server: Callable[..., Server],
+    signals: list[signal.Signals],
+    left: dict[str, int],
+    attempts: list[str | None],
 ) -> None:
-    server = make_server(drain_s=2).start()
-    path = server.submit(*[job(count=1, delay_s=0.5)] * 40)
-    running(server, path)
+    server = make_server(pool_size=16, drain_s=3).start()
+    path = server.submit(*[job(count=1, delay_s=1.5)] * 40)
+    running(server, path, 16)
     begun = monotonic()
-    for one in signals:
-        server.process.send_signal(one)
-    server.process.wait(20)
-    assert monotonic() - begun < 2 + STOPS_S + BUSY_S
+    with requests.Session() as kept:  # a service that stops answers no new connection
+
+        def status() -> int:
+            return kept.get(f"{server.url}/readyz", timeout=10).status_code
+
+        assert status() == 200
+        server.process.send_signal(signals[0])
+        for one in signals[1:]:
+            eventually(lambda: status() == 503, "the first is noticed")
+            os.killpg(server.process.pid, one)  # its workers too
+    assert server.process.wait(20) == 0
+    assert monotonic() - begun < 3 + STOPS_S + BUSY_S
+    assert states(server) == left
+    assert flaws_of_file(database_of(server)) == []
     server.start()
     server.ended(path)
     each_ended_once(server, path, 40)
+    assert [codes(item) for item in server.jobs(path)] == [attempts] * 16 + [[None]] * 24
 
 
 def test_sighup_changes_the_workers_under_load(make_server: Callable[..., Server]) -> None:
@@ -144,10 +218,44 @@ def test_sighup_changes_the_workers_under_load(make_server: Callable[..., Server
     path = server.submit(*[job(count=1, delay_s=0.05)] * 600)
     ended_at_least(server, path, 20)
     before = server.workers()
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: not set(before) & set(server.workers()), "new workers", timeout_s=20)
+    answers: list[requests.Response] = []
+    enough = Event()
+
+    def client(name: int) -> None:
+        with requests.Session() as kept:
+            for n in takewhile(lambda _: not enough.is_set(), count()):
+                key = f"{name}-{n}"
+                answer, _ = submit_until_answered(server, key, job(count=1), session=kept)
+                answers.append(answer)
+
+    with ThreadPoolExecutor(4) as clients:
+        load = [clients.submit(client, name) for name in range(4)]
+        try:
+            eventually(lambda: len(answers) > 20, "some are answered")
+            server.process.send_signal(signal.SIGHUP)
+            asked = len(answers)
+            eventually(lambda: not set(before) & set(server.workers()), "new workers", timeout_s=20)
+            during = answers[asked:]
+        finally:
+            enough.set()
+        for one in load:
+            one.result(30)
+    assert 202 in {answer.status_code for answer in during}
+    refused = [answer for answer in answers if answer.status_code != 202]
+    told = {(answer.status_code, answer.json()["code"]) for answer in refused}
+    assert told == {(503, "draining")}, "by a worker that was leaving"
     server.ended(path)
     each_ended_once(server, path, 600)
+    assert rerun(server, path) == [], "what ran had time to end"
+    eventually(lambda: all(batch["outcome"] for batch in all_batches(server)), "all have ended")
+    batches = list(all_batches(server))
+    assert {batch["outcome"] for batch in batches} == {"succeeded"}
+    accepted = {answer.json()["id"] for answer in answers if answer.status_code == 202}
+    assert accepted <= {batch["id"] for batch in batches}
+    names = Counter(batch["name"] for batch in batches)
+    assert set(names.values()) == {1}, "a submit that was repeated made two"
+    server.kill()
+    assert flaws_of_file(database_of(server)) == []
 
 
 def test_a_job_that_kills_its_worker_three_times_is_failed_and_harms_no_other(
@@ -193,8 +301,7 @@ def test_a_job_whose_process_is_killed_by_others_is_not_failed(
     os.kill(parent_of(pid), signal.SIGKILL)
     assert server.ended(path)["outcome"] == "succeeded"
     (item,) = server.jobs(path)
-    codes = [attempt["error"] and attempt["error"]["code"] for attempt in item["attempts"]]
-    assert codes == ["crashed", "crashed", "handed_back", None]
+    assert codes(item) == ["crashed", "crashed", "handed_back", None]
 
 
 def parent_of(pid: int) -> int:

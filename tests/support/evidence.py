@@ -55,13 +55,20 @@ def looking_into(server: Server) -> Iterator[sqlite3.Connection]:
 
 
 def submit_until_answered(
-    server: Server, key: str, *jobs: Any, query: str = ""
+    server: Server,
+    key: str,
+    *jobs: Any,
+    query: str = "",
+    session: requests.Session | None = None,
 ) -> tuple[requests.Response, int]:
-    """As a client does that has lost its answer; and how often it lost it."""
+    """As a client does that has lost its answer; and how often it lost it.
+
+    Without a session, on a connection of its own each time.
+    """
     lost = 0
     while True:
         try:
-            answer = requests.post(
+            answer = (session or requests).post(
                 f"{server.url}/v1/batches{query}",
                 json={"jobs": jobs, "name": key},
                 headers={"Idempotency-Key": key.replace(" ", "-")},
