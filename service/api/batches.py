@@ -52,6 +52,7 @@ from service.errors import (
     NothingToRetry,
     QueueFull,
     QueueQuotaUsed,
+    StoreUnavailable,
     TooLarge,
     TooManyStreams,
     UnsupportedMedia,
@@ -175,8 +176,10 @@ def _answer(submitted: Sealed, wait: query.Wait | None) -> Response:
             waited = operations().batches.wait_for_end(batch_id, wait.seconds)
             view = batch_view(operations().batches.show(batch_id), operations().now_ms())
             headers |= _applied(wait, waited=waited)
-    except (NotFound, Expired):
-        pass  # a replay: the batch is gone by now, and still this is what the key made
+    except (NotFound, Expired, StoreUnavailable):
+        # It was accepted: an error would have the client send it again. (A replay may be of a
+        # batch that is gone by now.)
+        pass
     if view["status"] in BATCH_ENDED:
         return presented(view, 200, headers)
     return presented(view, 202, {**headers, "Retry-After": str(view["poll_after_s"])})

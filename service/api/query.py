@@ -27,7 +27,7 @@ _DEFAULTS = {parameter.name for parameter in parameters.DEFAULTS}
 _ASKED_AS = {"labels": "label"}
 _KEY = re.compile(KEY_PATTERN)
 _NUMBER = re.compile(
-    r"-?[0-9]{1,18}(?P<fraction>\.[0-9]{1,330})?(?P<exponent>[eE][+-]?[0-9]{1,3})?"
+    r"-?[0-9]{1,330}(?P<fraction>\.[0-9]{1,330})?(?P<exponent>[eE][+-]?[0-9]{1,3})?"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import select
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,20 +28,27 @@ def test_a_process_without_descriptors_answers_what_it_commits_and_drops_nothing
     idle = [requests.Session() for _ in range(8)]
     for session in idle:
         session.get(f"{server.url}/healthz", timeout=30)
-    with few_descriptors(worker), ExitStack() as crowd:
-        for _ in range(20):
-            crowd.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        full = "no more connections can be accepted"
-        eventually(lambda: full in server.log.read_text(), "there are no more")
+    with ExitStack() as crowd:
+        with few_descriptors(worker):
+            for _ in range(20):
+                crowd.enter_context(connected(server))
+            full = "no more connections can be accepted"
+            eventually(lambda: full in server.log.read_text(), "there are no more")
+            late = crowd.enter_context(connected(server))
+            late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            eventually(lambda: spare_descriptors(worker) == 0, "all are in use")
 
-        def post(session: requests.Session) -> requests.Response:
-            body = {"jobs": [job(count=1)]}
-            return session.post(f"{server.url}/v1/batches", json=body, timeout=30)
+            def post(session: requests.Session) -> requests.Response:
+                body = {"jobs": [job(count=1)]}
+                return session.post(f"{server.url}/v1/batches?wait=1", json=body, timeout=30)
 
-        with ThreadPoolExecutor(len(idle)) as clients:
-            answers = list(clients.map(post, idle))
-    assert {answer.status_code for answer in answers} <= {202, 503}
-    accepted = [a.headers["Location"] for a in answers if a.status_code == 202]
+            with ThreadPoolExecutor(len(idle)) as clients:
+                answers = list(clients.map(post, idle))
+            eventually(lambda: spare_descriptors(worker) == 0, "all are still in use")
+            assert not select.select([late], [], [], 0)[0], "a new client was answered meanwhile"
+        assert late.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert {answer.status_code for answer in answers} <= {200, 202, 503}
+    accepted = [a.headers["Location"] for a in answers if a.status_code != 503]
     for one in accepted:
         assert server.ended(one)["outcome"] == "succeeded"
     assert server.ended(path)["outcome"] == "succeeded"
@@ -49,11 +57,23 @@ def test_a_process_without_descriptors_answers_what_it_commits_and_drops_nothing
     assert len(server.get("/v1/batches")["items"]) == 1 + len(accepted)
 
 
+def connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
+
+
+def spare_descriptors(pid: int) -> int:
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] - used_descriptors(pid)
+
+
+def used_descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 @contextmanager
 def few_descriptors(pid: int) -> Iterator[None]:
     """The process may open two more files."""
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    few = len(list(Path(f"/proc/{pid}/fd").iterdir())) + 2
+    few = used_descriptors(pid) + 2
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, before[1]))
     try:
         yield

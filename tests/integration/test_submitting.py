@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import func, select
 
 from service.composition import Service
+from service.errors import StoreUnavailable
+from service.operations.batches import Batches
+from service.store.schema import batches, jobs, labels
+from service.store.store import STAGE
 from tests.support.api import Api, job
+from tests.support.audit import flaws
 from tests.support.waiting import eventually
 
 JSON = {"Content-Type": "application/json"}
@@ -23,6 +32,16 @@ def post(
     api: Api, body: bytes | str, headers: dict[str, str] | None = None, query: str = ""
 ) -> Any:
     return api.client.post(f"/v1/batches{query}", data=body, headers=headers or JSON)
+
+
+def post_chunked(api: Api, body: str, headers: dict[str, str], query: str = "") -> Any:
+    """As gunicorn hands it over: nobody knows its length before its end."""
+    return api.client.post(
+        f"/v1/batches{query}",
+        input_stream=io.BytesIO(body.encode()),
+        headers={**headers, "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
 
 
 def pointers(response: Any) -> list[str]:
@@ -73,6 +92,22 @@ def test_a_wait_that_is_too_short_answers_202(api: Api) -> None:
     assert response.status_code == 202
     assert response.json["status"] in ("queued", "running")
     api.client.post(response.headers["Location"] + "/cancel")
+
+
+def test_who_waits_is_told_what_was_accepted_even_if_it_can_not_be_read_now(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 would say that nothing was, and who sends it again would have it twice."""
+
+    def unreadable(*_: object) -> None:
+        raise StoreUnavailable("the store can't be read: unable to open database file")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(Batches, "show", unreadable)
+        response = api.post([job(count=0)], "?wait=5")
+    (batch,) = api.get("/v1/batches")["items"]
+    assert response.status_code == 202, response.text
+    assert response.headers["Location"] == f"/v1/batches/{batch['id']}"
 
 
 def test_waits_hold_at_most_half_of_the_threads(make_service: Callable[..., Service]) -> None:
@@ -290,6 +325,63 @@ def test_options_out_of_bounds_are_refused(api: Api, option: str, value: Any) ->
     assert all(pointer.startswith(f"/{option}") for pointer in pointers(response))
 
 
+BOUNDS = {
+    "max_workers": (1, 10_000),
+    "priority": (-100, 100),
+    "ttl_s": (1, 31_536_000),
+    "timeout_s": (0, 86_400),
+    "max_attempts": (1, 20),
+}
+OF_JOBS = ("timeout_s", "max_attempts")
+
+
+def kind_of(field: str) -> str:
+    return "number" if field == "timeout_s" else "integer"
+
+
+def beyond(field: str) -> list[tuple[Any, str]]:
+    """Values that the field can't have, and a word of what it is to say to each."""
+    least, most = map(str, BOUNDS[field])
+    part = most if field == "timeout_s" else kind_of(field)
+    return [
+        (-101, least), (-(2**63), least), (2**63, most), (10**18, most), (86_400.5, part),
+        (1e18, part),
+    ]  # fmt: skip
+
+
+def no_numbers(field: str) -> list[tuple[Any, str]]:
+    return [(value, kind_of(field)) for value in ("five", "\u0665", "\uff15", " 5", "5_0", "0x5")]
+
+
+@pytest.mark.parametrize("field", BOUNDS)
+def test_a_number_of_the_batch_or_its_jobs_is_refused_with_the_bound(api: Api, field: str) -> None:
+    for value, bound in [*beyond(field), *no_numbers(field), ("5", kind_of(field))]:
+        bodies = {f"/{field}": {"jobs": [job()], field: value}}
+        if field in OF_JOBS:
+            bodies = {
+                f"/jobs/1/{field}": {"jobs": [job(), {**job(), field: value}]},
+                f"/defaults/{field}": {"jobs": [job()], "defaults": {field: value}},
+            }
+        for pointer, body in bodies.items():
+            is_refused_at(post(api, json.dumps(body)), pointer, bound)
+    assert nothing_was_accepted(api)
+
+
+@pytest.mark.parametrize("field", BOUNDS)
+def test_a_number_in_the_query_is_refused_with_the_bound(api: Api, field: str) -> None:
+    for value, bound in [*beyond(field), *no_numbers(field)]:
+        query = "?" + urlencode({field: value})
+        is_refused_at(post(api, json.dumps(job()), NDJSON, query), f"/query/{field}", bound)
+    assert nothing_was_accepted(api)
+
+
+def is_refused_at(response: Any, pointer: str, bound: str) -> None:
+    assert response.status_code == 422, response.text
+    (flaw,) = response.json["errors"]
+    assert flaw["pointer"] == pointer
+    assert re.search(rf"(?<!\S){re.escape(bound)}(?!\S)", flaw["detail"]), flaw
+
+
 def test_every_flaw_is_listed_up_to_a_hundred(api: Api) -> None:
     jobs = [job(count=1) if n % 5 else job(count=-1, start=-1) for n in range(1_000)]
     response = api.post(jobs, lock="never")
@@ -332,13 +424,9 @@ def test_the_body_has_a_bound_by_length_and_chunked(make_service: Callable[..., 
         response = post(api, text, kind)
         assert response.status_code == 413
         assert name in response.json["detail"]
-    chunked = api.client.post(
-        "/v1/batches",
-        input_stream=__import__("io").BytesIO((fits + " ").encode()),
-        headers=JSON,
-        environ_overrides={"wsgi.input_terminated": True},
-    )
-    assert chunked.status_code == 413
+        chunked = post_chunked(api, text, kind)
+        assert chunked.status_code == 413
+        assert name in chunked.json["detail"]
 
 
 def test_a_compressed_body_is_415(api: Api) -> None:
@@ -393,6 +481,58 @@ def test_a_bad_line_in_a_stream_refuses_all_of_it(api: Api) -> None:
     assert pointers(response) == ["/jobs/7000/params/count", "/jobs/8000"]
     assert "line 8001" in response.json["errors"][1]["detail"]
     assert nothing_was_accepted(api)
+
+
+LINE = json.dumps(job(count=1)) + "\n"
+GOOD = 2 * STAGE
+"""Lines of which at least one piece is written down before anything is wrong."""
+
+
+def nothing_is_left(service: Service) -> None:
+    """Of what was staged, and it was."""
+    api = Api(service.app.test_client())
+    assert nothing_was_accepted(api)
+    assert api.get("/v1/executor")["queued"] == 0
+    while service.store.sweep_piece():
+        pass
+    with service.database.snapshot() as connection:
+        written = "SELECT seq FROM sqlite_sequence WHERE name = 'batches'"
+        assert connection.exec_driver_sql(written).scalar() == 1, "nothing was written down"
+        for table in (batches, jobs, labels):
+            assert connection.scalar(select(func.count()).select_from(table)) == 0, table
+        assert flaws(connection, service.operations.now_ms()) == []
+
+
+def test_a_stream_of_too_many_jobs_leaves_nothing(make_service: Callable[..., Service]) -> None:
+    service = make_service(max_batch_jobs=GOOD + 500)
+    api = Api(service.app.test_client())
+    response = post_chunked(api, LINE * (GOOD + 501), NDJSON, "?label=team=a")
+    assert response.status_code == 413
+    assert f"{GOOD + 500} jobs (max_batch_jobs)" in response.json["detail"]
+    nothing_is_left(service)
+
+
+def test_a_stream_of_too_many_bytes_leaves_nothing(make_service: Callable[..., Service]) -> None:
+    most = len(LINE) * (GOOD + 2 * STAGE)  # the chunk with the last byte is refused whole
+    service = make_service(max_stream_bytes=most)
+    api = Api(service.app.test_client())
+    response = post_chunked(api, LINE * (GOOD + 2 * STAGE) + "\n", NDJSON, "?label=team=a")
+    assert response.status_code == 413
+    assert f"{most} bytes (max_stream_bytes)" in response.json["detail"]
+    nothing_is_left(service)
+
+
+@pytest.mark.parametrize(
+    ("line", "pointer"),
+    [(json.dumps(job(count=-1)), "/params/count"), ("{broken", ""), ("[]", "")],
+)
+def test_a_bad_line_after_thousands_of_good_ones_leaves_nothing(
+    service: Service, api: Api, line: str, pointer: str
+) -> None:
+    response = post_chunked(api, LINE * GOOD + line + "\n" + LINE, NDJSON, "?label=team=a")
+    assert response.status_code == 422
+    assert pointers(response) == [f"/jobs/{GOOD}{pointer}"]
+    nothing_is_left(service)
 
 
 @pytest.mark.parametrize("body", ["", "\n\n", "  \n"])
