@@ -109,6 +109,7 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema up to date. Raises StartRefused for a file that can't be used."""
+        _refuse_lost_file(self._path)
         try:
             with self._making.connect() as connection:
                 _refuse_damage(connection, self._path)
@@ -234,6 +235,17 @@ def _alembic(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
+
+
+def _refuse_lost_file(path: Path) -> None:
+    """To make an empty database would throw away what is in the log."""
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and not path.exists():
+        raise StartRefused(
+            f"the database {path} is gone, and its log {log.name} is still there: some of what "
+            "was acknowledged may be in it only. Put the database back beside it, or move the log "
+            "away to start with an empty one."
+        )
 
 
 def _refuse_damage(connection: Connection, path: Path) -> None:
