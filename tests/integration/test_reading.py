@@ -8,11 +8,14 @@ import io
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import JsonValue
 
 from service.composition import Service
+from service.errors import JobFailed
+from service.jobs.contract import JobContext, JobType, Params
 from service.operations.batches import Batches
 from tests.support.api import Api, job
 from tests.support.waiting import eventually
@@ -345,6 +348,36 @@ def test_csv_has_a_row_a_job_and_disarms_formulas(api: Api) -> None:
         "ok",
     ]
     assert json.loads(rows[0]["result"]) == {"lines": ["1"]}
+
+
+class FailParams(Params):
+    code: str
+    detail: str
+
+
+class Fail(JobType[FailParams]):
+    """Fails with a stranger's words, as one that quotes a page does."""
+
+    name = "fail"
+    description = "Fails as told."
+    params_model = FailParams
+    example: ClassVar[dict[str, Any]] = {"code": "told_to", "detail": "as told"}
+
+    def run(self, ctx: JobContext, params: FailParams) -> JsonValue:
+        raise JobFailed(params.code, params.detail)
+
+
+def test_csv_disarms_formulas_in_the_errors_of_jobs(make_service: Callable[..., Service]) -> None:
+    texts = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "ok", "a=1", '=a",\r\n=b']
+    api = Api(make_service([Fail()]).app.test_client())
+    path = api.submit(*[job("fail", code=text, detail=text) for text in texts])
+    api.ended(path)
+    response = api.client.get(f"{path}/results?format=csv")
+    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    harmless = ["ok", "a=1"]
+    safe = [text if text in harmless else "'" + text for text in texts]
+    assert [row["error_detail"] for row in rows] == safe
+    assert [row["error_code"] for row in rows] == safe
 
 
 def test_results_are_negotiated(api: Api) -> None:
