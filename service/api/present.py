@@ -7,8 +7,9 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, islice
 from math import ceil
-from typing import Any, AnyStr
+from typing import Any, AnyStr, TypeVar
 
 from flask import Response
 from sqlalchemy import Row
@@ -29,6 +30,8 @@ MOST_S = 99_999_999
 MOST_AT_ONCE = 999_999
 MOST_CPUS = 9_999.99
 """No number takes a status over its 1 KiB, not even after a clock was set wrong."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,13 @@ def streamed(pieces: Iterable[AnyStr], kind: str) -> Response:
     """An answer whose end nobody knows when it begins."""
     headers = {"Cache-Control": "no-store"}
     return Response(_or_cut(pieces), content_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def begun(pieces: Iterable[T]) -> Iterator[T]:
+    """The same, once the first of them is there: what is raised until then is an answer of its
+    own. Not for pieces that are waited for."""
+    rest = iter(pieces)
+    return chain(list(islice(rest, 1)), rest)
 
 
 def _or_cut(pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:

@@ -231,9 +231,10 @@ def test_damage_deep_in_a_table_shows_when_it_is_read_and_to_the_doctor(
     first, second, _ = filled.paths
     assert len(server.results(first)) == 1_000
     assert server.get(second)["counts"]["succeeded"] == 1_000
-    answer = requests.get(f"{server.url}{second}/results", timeout=30)
-    assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
-    assert "malformed" in answer.json()["detail"]
+    for query in ("", "?format=ndjson", "?format=csv"):
+        answer = requests.get(f"{server.url}{second}/results{query}", timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+        assert "malformed" in answer.json()["detail"]
     assert server.run(job(count=1))["outcome"] == "succeeded"
     assert "fail  database     damaged" in doctor(server)
 
