@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 from threading import Event, Thread
-from time import monotonic
+from time import time
 from typing import NamedTuple
 
 from tests.soak.peek import Peek, Usage
@@ -49,9 +49,9 @@ class Gauges(Thread):
         try:
             workers = self._peek.usage(self._server.workers())
             master = self._peek.usage([self._server.process.pid])[self._server.process.pid]
-            return Sample(monotonic(), workers, master, self._peek.wal_mib(), self._peek.file_mib())
+            return Sample(time(), workers, master, self._peek.wal_mib(), self._peek.file_mib())
         except (OSError, KeyError):  # between two lives of the service
-            return Sample(monotonic(), {}, Usage(0, 0, 0), 0, 0)
+            return Sample(time(), {}, Usage(0, 0, 0), 0, 0)
 
     def since(self, moment: float) -> list[Sample]:
         return [sample for sample in self.samples if sample.at >= moment]
