@@ -30,7 +30,6 @@ from service.api.openapi.headers import (
 from service.api.present import (
     batch_path,
     batch_view,
-    begun,
     created_view,
     job_view,
     presented,
@@ -285,8 +284,8 @@ def list_results(batch_id: str) -> Response:
         return _page([result_view(page.batch, job) for job in page.jobs], page.end)
     jobs, whole_id = operations().jobs, operations().batches.show(batch_id).id
     if chosen == "ndjson":
-        return streamed(export.ndjson(begun(jobs.lines(whole_id))), FORMATS[chosen])
-    return streamed(export.csv_rows(begun(jobs.results(whole_id))), FORMATS[chosen])
+        return streamed(export.ndjson(jobs.lines(whole_id)), FORMATS[chosen])
+    return streamed(export.csv_rows(jobs.results(whole_id)), FORMATS[chosen])
 
 
 @blueprint.get("/<batch_id>/console")
@@ -304,7 +303,7 @@ def show_console(batch_id: str) -> Response:
     if query.flag(request, parameters.FOLLOW):
         return streams.console(batch_id, after)
     text = operations().console.of_batch(batch_id, after=after)
-    return streamed(begun(text), "text/plain")
+    return streamed(text, "text/plain")
 
 
 @blueprint.get("/<batch_id>/events")

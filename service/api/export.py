@@ -15,6 +15,8 @@ def ndjson(pages: Iterable[JobPage]) -> Iterator[str]:
 
 
 def csv_rows(pages: Iterable[JobPage]) -> Iterator[str]:
-    yield csv_text.csv_header()
+    """The header comes with the first page: without that there is nothing to begin."""
+    head = csv_text.csv_header()
     for page in pages:
-        yield csv_text.csv_rows(result_view(page.batch, job) for job in page.jobs)
+        yield head + csv_text.csv_rows(result_view(page.batch, job) for job in page.jobs)
+        head = ""

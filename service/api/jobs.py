@@ -12,7 +12,7 @@ from service.api.context import operations
 from service.api.openapi import examples
 from service.api.openapi.answers import Job, Result
 from service.api.openapi.declare import Answer, documented
-from service.api.present import begun, job_view, presented, result_view, streamed
+from service.api.present import job_view, presented, result_view, streamed
 from service.errors import NotFound, ResultNotReady
 from service.model import ENDED, ID_CHARS, MAX_INDEX_BITS
 from service.operations.jobs import JobPage
@@ -56,7 +56,7 @@ def show_job_console(job_id: str) -> Response:
     if query.flag(request, parameters.FOLLOW):
         return streams.console_of_job(batch_id, index, after)
     text = operations().console.of_job(batch_id, index, after=after)
-    return streamed(begun(text), "text/plain")
+    return streamed(text, "text/plain")
 
 
 @blueprint.post("/<job_id>/cancel")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
 from math import ceil
-from typing import Any, AnyStr, TypeVar
+from typing import Any, AnyStr
 
 from flask import Response
 from sqlalchemy import Row
@@ -31,8 +31,6 @@ MOST_AT_ONCE = 999_999
 MOST_CPUS = 9_999.99
 """No number takes a status over its 1 KiB, not even after a clock was set wrong."""
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
 
 # json.dumps makes an encoder at each call with options; this one keeps no state between calls
@@ -52,16 +50,11 @@ def presented(value: Any, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def streamed(pieces: Iterable[AnyStr], kind: str) -> Response:
-    """An answer whose end nobody knows when it begins."""
-    headers = {"Cache-Control": "no-store"}
-    return Response(_or_cut(pieces), content_type=f"{kind}; charset=utf-8", headers=headers)
-
-
-def begun(pieces: Iterable[T]) -> Iterator[T]:
-    """The same, once the first of them is there: what is raised until then is an answer of its
-    own. Not for pieces that are waited for."""
-    rest = iter(pieces)
-    return chain(list(islice(rest, 1)), rest)
+    """An answer whose end nobody knows when it begins. It begins once the first piece is there:
+    what is raised until then is an answer of its own."""
+    headers, rest = {"Cache-Control": "no-store"}, iter(pieces)
+    whole = chain(list(islice(rest, 1)), rest)
+    return Response(_or_cut(whole), content_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _or_cut(pieces: Iterable[AnyStr]) -> Iterator[AnyStr]:

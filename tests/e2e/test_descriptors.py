@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import select
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -31,10 +30,10 @@ def test_a_process_without_descriptors_answers_what_it_commits_and_drops_nothing
     with ExitStack() as crowd:
         with few_descriptors(worker):
             for _ in range(20):
-                crowd.enter_context(connected(server))
+                crowd.enter_context(server.connect())
             full = "no more connections can be accepted"
             eventually(lambda: full in server.log.read_text(), "there are no more")
-            late = crowd.enter_context(connected(server))
+            late = crowd.enter_context(server.connect())
             late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             eventually(lambda: spare_descriptors(worker) == 0, "all are in use")
 
@@ -55,10 +54,6 @@ def test_a_process_without_descriptors_answers_what_it_commits_and_drops_nothing
     assert rerun(server, path) == []
     assert server.workers() == [worker]
     assert len(server.get("/v1/batches")["items"]) == 1 + len(accepted)
-
-
-def connected(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
 def spare_descriptors(pid: int) -> int:

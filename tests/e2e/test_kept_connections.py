@@ -16,10 +16,6 @@ THREADS = 2
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def connected(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
-
-
 def read_answers(client: socket.socket, number: int) -> str:
     """So many answers to GET /healthz, none of which has another's head in its body."""
     received = b""
@@ -35,7 +31,7 @@ def read_answers(client: socket.socket, number: int) -> str:
 def endless(server: Server, clients: int) -> Iterator[list[int]]:
     """Clients whose next request is always there; the bytes that each was answered."""
     answered = [0] * clients
-    connections = [connected(server) for _ in range(clients)]
+    connections = [server.connect() for _ in range(clients)]
 
     def send(client: socket.socket) -> None:
         with suppress(OSError):  # cut off
@@ -90,7 +86,7 @@ def test_requests_that_are_sent_together_are_answered_in_their_order(
     together = "".join(
         f"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-Id: {name}\r\n\r\n" for name in names
     )
-    with connected(server) as client:
+    with server.connect() as client:
         client.sendall(together.encode())
         answered = read_answers(client, len(names))
     heads = [line for line in answered.splitlines() if line.lower().startswith("x-request-id")]

@@ -30,12 +30,7 @@ def test_a_long_stream_of_jobs_takes_little_memory(make_server: Callable[..., Se
     server = make_server(pool_size=1).start()
     busy = server.submit(job(count=1_000, delay_s=10), priority=100)
     before = peak_mib(server)
-    answer = server.session.post(
-        f"{server.url}/v1/batches",
-        data=lines(),
-        headers={"Content-Type": "application/x-ndjson"},
-        timeout=110,
-    )
+    answer = server.stream(lines())
     assert answer.status_code == 202, answer.text
     assert answer.json()["counts"]["total"] == JOBS
     assert peak_mib(server) - before < MOST_GROWTH_MIB

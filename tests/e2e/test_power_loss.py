@@ -18,6 +18,7 @@ from service.model import job_key
 from service.store.store import STAGE
 from tests.support.api import job
 from tests.support.disk import Asked, Disk, needs_compiler
+from tests.support.evidence import submit_until_answered
 from tests.support.faulty import WEAK_SYNC
 from tests.support.server import Server
 
@@ -91,15 +92,12 @@ def acknowledged(server: Server) -> set[str]:
         return server.post([job(count=1)], name=f"n{n}")
 
     def staged(n: int) -> requests.Response:
-        return streamed(server, STAGE + n)
+        return server.stream(line() * (STAGE + n))
 
     def repeated(n: int) -> requests.Response:
-        key = {"Idempotency-Key": f"key-{n}"}
-        for _ in range(2):
-            answer = server.session.post(
-                f"{server.url}/v1/batches", json={"jobs": [job(count=1)]}, headers=key, timeout=90
-            )
-        return answer
+        first, again = (submit_until_answered(server, f"key-{n}", job(count=1)) for _ in range(2))
+        assert first[0].headers["Location"] == again[0].headers["Location"]
+        return again[0]
 
     def retried(_: int) -> requests.Response:
         return server.session.post(f"{server.url}{stopped}/retry", timeout=90)
@@ -115,12 +113,8 @@ def acknowledged(server: Server) -> set[str]:
     return {path.rsplit("/", 1)[1] for path in [stopped, *(a.headers["Location"] for a in answers)]}
 
 
-def streamed(server: Server, jobs: int, **params: object) -> requests.Response:
-    line = json.dumps(job(count=1, **params)).encode() + b"\n"
-    kind = {"Content-Type": "application/x-ndjson"}
-    return server.session.post(
-        f"{server.url}/v1/batches", data=line * jobs, headers=kind, timeout=90
-    )
+def line(**params: object) -> bytes:
+    return json.dumps(job(count=1, **params)).encode() + b"\n"
 
 
 @needs_compiler
@@ -151,7 +145,7 @@ def test_a_power_loss_after_a_checkpoint_finds_what_was_acknowledged_before_and_
     disk.record()
     server.start()
     before = server.submit(job(count=1))
-    assert streamed(server, 90_000, name="x" * 100).status_code == 202
+    assert server.stream(line(name="x" * 100) * 90_000).status_code == 202
     after = server.submit(job(count=1))
     server.kill()
     asked = list(disk.asked())

@@ -134,6 +134,10 @@ class Server:
             return False
         return True
 
+    def connect(self) -> socket.socket:
+        """A client's connection, on which nothing was said."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
     # --- the API ----------------------------------------------------------------------------
 
     def get(self, path: str, **options: Any) -> Any:
@@ -147,6 +151,11 @@ class Server:
     def post(self, jobs: Iterable[Any], query: str = "", **options: Any) -> requests.Response:
         body = {"jobs": list(jobs), **options}
         return self.session.post(f"{self.url}/v1/batches{query}", json=body, timeout=90)
+
+    def stream(self, lines: bytes | Iterable[bytes]) -> requests.Response:
+        """A batch as NDJSON."""
+        kind = {"Content-Type": "application/x-ndjson"}
+        return self.session.post(f"{self.url}/v1/batches", data=lines, headers=kind, timeout=110)
 
     def submit(self, *jobs: Any, **options: Any) -> str:
         response = self.post(jobs, **options)
