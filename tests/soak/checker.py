@@ -89,7 +89,4 @@ class Checker:
             self._findings.add("what was deleted is gone", f"{batch.id} answers {answer}")
 
     def _examine(self, batch: Batch) -> None:
-        flaws, tally = examine(self._calls, batch, self._freezes)
-        self.tally.add(tally)
-        for flaw in flaws:
-            self._findings.add("each job ended once, as it should", flaw)
+        self.tally.add(examine(self._calls, batch, self._freezes, self._findings))

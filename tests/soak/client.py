@@ -338,10 +338,7 @@ class Client(Thread):
             return
         if batch.retry_of is None and self._random.random() < 0.1:
             return  # kept for the end
-        flaws, tally = examine(self.calls, batch, self._freezes)
-        for flaw in flaws:
-            self._findings.add("each job ended once, as it should", flaw)
-        self.tally.add(tally)
+        self.tally.add(examine(self.calls, batch, self._freezes, self._findings))
         self._note("examined", id=batch_id)
         if not self._deleted(batch_id):
             self._wrong(f"the delete of {batch_id}, which has ended", "it is active")

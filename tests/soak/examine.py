@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from tests.soak.calls import Calls
+from tests.soak.findings import Findings
 from tests.soak.freezes import Freezes
 from tests.soak.memory import Batch
 from tests.soak.orders import FETCH_CODES, flaw_of, lines_of
@@ -57,8 +58,15 @@ def digest_of(lines: Iterable[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(ordered, sort_keys=True).encode()).hexdigest()
 
 
-def examine(calls: Calls, batch: Batch, freezes: Freezes) -> tuple[list[str], Tally]:
-    """What is wrong with an ended batch, and what there was."""
+def examine(calls: Calls, batch: Batch, freezes: Freezes, findings: Findings) -> Tally:
+    """What there was of an ended batch; what is wrong with it goes to the findings."""
+    flaws, tally = _examined(calls, batch, freezes)
+    for flaw in flaws:
+        findings.add("each job ended once, as it should", flaw)
+    return tally
+
+
+def _examined(calls: Calls, batch: Batch, freezes: Freezes) -> tuple[list[str], Tally]:
     path = f"/v1/batches/{batch.id}"
     shown = calls.get(path)
     if shown.status != 200:

@@ -141,8 +141,16 @@ class Soak:
             client.idle.clear()
         for client in self._clients:
             assert client.idle.wait(patience_s), f"{client.name} does not come home"
-        eventually(lambda: not self._peek.running() and not self._peek.queued(), "it is quiet")
+        self._await_the_last_job()
         self._idle.append(self._gauges.read())
+
+    def _await_the_last_job(self) -> None:
+        """Clients wait for what they know of, and not for what a lost request made."""
+        eventually(
+            lambda: not self._peek.running() and not self._peek.queued(),
+            "it is quiet",
+            timeout_s=self._plan.patience_s,
+        )
 
     def _come_home(self) -> None:
         self._working.clear()
@@ -152,6 +160,7 @@ class Soak:
             client.join(self._plan.patience_s * 2)
             assert not client.is_alive(), f"{client.name} does not come home"
             self.tally.add(client.tally)
+        self._await_the_last_job()
         self._gauges.stop()
 
     # --- the verdict ------------------------------------------------------------------------
